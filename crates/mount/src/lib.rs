@@ -1,0 +1,1 @@
+//! Mount objects: file systems, binds, overlays, id-mapped mounts, propagation, mountinfo.

@@ -1,0 +1,1 @@
+//! Links, addresses and routes over a synchronous netlink socket.

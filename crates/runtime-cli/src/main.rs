@@ -1,0 +1,3 @@
+//! taru-runtime: an OCI runtime, a drop-in for runc and crun.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The OCI container life cycle as a library.

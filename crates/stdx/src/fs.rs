@@ -1,0 +1,91 @@
+//! Files that are replaced as a whole or not at all.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::{Context, Error, Kind, Result};
+
+/// How far [`replace`] goes before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// The content and its name survive a power cut: file and directory are synced.
+    Durable,
+    /// The file is whole at every instant as other processes see it; for directories that a reboot clears.
+    Atomic,
+}
+
+/// Replaces the file `path` by one with `content` and permission bits `mode`.
+///
+/// Other processes see the old content or the new, never a part. The temporary file lies beside
+/// `path` as `.NAME.PID.tmp`.
+///
+/// # Errors
+/// Any error of the file system, with the path. The old file is then still there.
+pub fn replace(path: &Path, content: &[u8], mode: u32, sync: Sync) -> Result<()> {
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path
+        .file_name()
+        .ok_or_else(|| Error::invalid(format!("replace `{}`: no file name", path.display())))?;
+    let temporary = dir.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.write_all(content)?;
+        if sync == Sync::Durable {
+            file.sync_all()?;
+        }
+        std::fs::rename(&temporary, path)?;
+        if sync == Sync::Durable {
+            File::open(dir)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write()
+        .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
+        .context(|| format!("write `{}`", path.display()))
+}
+
+/// Reads the file `path`, refusing one of more than `limit` bytes.
+///
+/// # Errors
+/// Any error of the file system; [`Kind::Limit`] if the file is larger.
+pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let what = || format!("read `{}`", path.display());
+    let file = File::open(path).context(what)?;
+    read_file_bounded(&file, limit, what)
+}
+
+/// Reads the open `file` to its end, refusing more than `limit` bytes; `what` names it in errors.
+///
+/// # Errors
+/// Any error of reading; [`Kind::Limit`] if there is more.
+pub fn read_file_bounded(file: &File, limit: u64, what: impl Fn() -> String) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(limit + 1).read_to_end(&mut content).context(&what)?;
+    if content.len() as u64 > limit {
+        return Err(Error::new(Kind::Limit, format!("{}: larger than {limit} bytes", what())));
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_whole_files_and_bounds_reads() {
+        let dir = std::env::temp_dir().join(format!("taru-stdx-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let path = dir.join("f");
+        replace(&path, b"one", 0o600, Sync::Durable).unwrap();
+        replace(&path, b"two!", 0o600, Sync::Atomic).unwrap();
+        assert_eq!(read_bounded(&path, 4).unwrap(), b"two!");
+        assert_eq!(read_bounded(&path, 3).unwrap_err().kind(), Kind::Limit);
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        std::fs::remove_dir_all(&dir).unwrap();
+        let e = replace(&path, b"x", 0o600, Sync::Atomic).unwrap_err();
+        assert_eq!(e.kind(), Kind::NotFound);
+    }
+}

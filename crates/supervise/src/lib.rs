@@ -1,0 +1,1 @@
+//! The parent of one container: terminal, log, exit status.

@@ -1,0 +1,9 @@
+//! The kernel's calls, typed: the only crate of taru with `unsafe` code and the only one that knows `libc`.
+//!
+//! A wrapper keeps the system call's name, takes borrowed or owned descriptors, sets close-on-exec,
+//! and fails with an [`Error`] that carries the call and its operands. No policy stands here: a
+//! fallback for an older kernel belongs to the layer that knows what it is for.
+
+mod error;
+
+pub use error::{Errno, Error, Result, errno};

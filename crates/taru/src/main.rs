@@ -1,0 +1,3 @@
+//! The taru command: containers, namespaces and control groups.
+
+fn main() {}

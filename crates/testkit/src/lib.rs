@@ -1,0 +1,1 @@
+//! What tests share: sandboxes, tiny root file systems, a probe program, the leak check.

@@ -1,0 +1,3 @@
+//! The project tasks: ci, tidy, bench, vm, dist.
+
+fn main() {}
