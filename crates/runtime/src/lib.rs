@@ -1,1 +1,3 @@
-//! The OCI container life cycle as a library.
+//! The OCI container life cycle as a library: what runc's libcontainer is to Go.
+
+pub mod spec;
