@@ -1,3 +1,4 @@
 //! The OCI container life cycle as a library: what runc's libcontainer is to Go.
 
 pub mod spec;
+pub mod state;

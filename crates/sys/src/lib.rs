@@ -5,5 +5,6 @@
 //! fallback for an older kernel belongs to the layer that knows what it is for.
 
 mod error;
+pub mod flock;
 
 pub use error::{Errno, Error, Result, errno};

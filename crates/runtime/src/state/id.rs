@@ -1,0 +1,41 @@
+//! What may name a container.
+
+use taru_stdx::{Error, Result};
+
+/// NAME_MAX of Linux: an id is a directory's name.
+const MAX: usize = 255;
+
+/// Checks that `id` can name a container: 1 to 255 of the letters `A-Z a-z 0-9 _ + - . ,`, not `.` nor `..`.
+///
+/// These are the ids that runc accepts. Whatever passes is a plain file name: no separator, no NUL, no blank.
+///
+/// # Errors
+/// [`taru_stdx::Kind::Invalid`], with the id.
+pub fn check_id(id: &str) -> Result<()> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+-.,".contains(&b);
+    let problem = if id.is_empty() {
+        "empty"
+    } else if id.len() > MAX {
+        "longer than 255 characters"
+    } else if id == "." || id == ".." || !id.bytes().all(allowed) {
+        "only letters, digits and `_+-.,` are allowed, and neither `.` nor `..`"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid(format!("invalid container ID format: `{}`: {problem}", id.escape_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_plain_file_names() {
+        for good in ["a", "0", "web-1", "a.b", "x+y_z", "...", "-a", "k8s_POD,1", &"a".repeat(255)] {
+            check_id(good).unwrap();
+        }
+        for bad in ["", ".", "..", "a/b", "../a", "a b", "a\n", "a\0", "ä", "a:b", &"a".repeat(256)] {
+            assert!(check_id(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A process that a recycled pid cannot be mistaken for.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use taru_stdx::fs::read_bounded;
+use taru_stdx::{Context, Error, Kind, Result};
+
+/// A process: its pid, and when it started. The pair is unique until the next reboot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// The pid, in the pid namespace of the host side.
+    pub pid: i32,
+    /// Clock ticks from boot to its start: field 22 of `/proc/PID/stat`.
+    pub start_time: u64,
+}
+
+/// The fields of `/proc/PID/stat` that matter here.
+struct Stat {
+    state: u8,
+    start_time: u64,
+}
+
+impl Process {
+    /// The process that has `pid` now. A zombie counts: it has not been reaped.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is none.
+    pub fn of_pid(pid: i32) -> Result<Process> {
+        match read_stat(pid)? {
+            Some(stat) => Ok(Process { pid, start_time: stat.start_time }),
+            None => Err(Error::new(Kind::NotFound, format!("find process {pid}: no such process"))),
+        }
+    }
+
+    /// Whether it still runs. A zombie does not, nor does a stranger that was given its pid.
+    ///
+    /// # Errors
+    /// An unreadable /proc.
+    pub fn is_alive(&self) -> Result<bool> {
+        // X and x: dead, on its way out of the table; proc_pid_stat(5).
+        Ok(read_stat(self.pid)?
+            .is_some_and(|s| s.start_time == self.start_time && !matches!(s.state, b'Z' | b'X' | b'x')))
+    }
+}
+
+/// Reads `/proc/PID/stat`; `None` if there is no such process.
+fn read_stat(pid: i32) -> Result<Option<Stat>> {
+    let path = PathBuf::from(format!("/proc/{pid}/stat"));
+    match read_bounded(&path, 4096) {
+        Ok(text) => parse_stat(&text)
+            .map(Some)
+            .ok_or_else(|| Error::new(Kind::System, format!("parse `{}`: unknown format", path.display()))),
+        Err(e) if e.kind() == Kind::NotFound => Ok(None),
+        // ESRCH: it was reaped between our open and our read.
+        Err(e) if is_esrch(&e) => Ok(None),
+        Err(e) => Err(e).context(|| format!("look at process {pid}")),
+    }
+}
+
+fn is_esrch(e: &Error) -> bool {
+    let cause = std::error::Error::source(e).and_then(|s| s.downcast_ref::<std::io::Error>());
+    cause.and_then(std::io::Error::raw_os_error) == Some(taru_sys::errno::SRCH.0)
+}
+
+/// The name in field 2 may hold anything, blanks and parentheses too: fields count from its last `)`.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let after = text.iter().rposition(|&b| b == b')')? + 1;
+    let mut fields = text.get(after..)?.split(|&b| b == b' ').filter(|f| !f.is_empty());
+    let state = *fields.next()?.first()?; // field 3
+    let start_time = std::str::from_utf8(fields.nth(18)?).ok()?.trim_end().parse().ok()?; // field 22
+    Some(Stat { state, start_time })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_fields() {
+        let text = b"42 (a) R 1 1 (x) S 1 42 42 0 -1 4194560 90 0 0 0 0 0 0 0 20 0 1 0 123456 2 3\n";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.state, stat.start_time), (b'S', 123_456));
+        for bad in [&b""[..], b"42 (a", b"42 (a)", b"42 (a) ", b"42 (a) S 1 2 3"] {
+            assert!(parse_stat(bad).is_none());
+        }
+    }
+
+    #[test]
+    fn alive_zombie_gone_and_recycled() {
+        let own = Process::of_pid(std::process::id() as i32).unwrap();
+        assert!(own.is_alive().unwrap());
+        let stranger = Process { start_time: own.start_time + 1, ..own };
+        assert!(!stranger.is_alive().unwrap());
+
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let process = Process::of_pid(child.id() as i32).unwrap();
+        while read_stat(process.pid).unwrap().unwrap().state != b'Z' {
+            std::thread::yield_now();
+        }
+        assert!(!process.is_alive().unwrap(), "a zombie does not run");
+        child.wait().unwrap();
+        assert!(!process.is_alive().unwrap());
+        assert_eq!(Process::of_pid(process.pid).unwrap_err().kind(), Kind::NotFound);
+    }
+}
