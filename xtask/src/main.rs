@@ -1,3 +1,65 @@
-//! The project tasks: ci, tidy, bench, vm, dist.
+//! The project's own tasks. `cargo xtask` alone lists them.
 
-fn main() {}
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use taru_stdx::Result;
+
+mod ci;
+mod dist;
+mod setup;
+mod taru;
+mod tidy;
+mod workspace;
+
+/// The tasks of the taru workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need, then run every check and every test
+    Ci(ci::Arguments),
+    /// Check the rules of the code that no compiler checks
+    Tidy,
+    /// Install the Debian packages that the tests need
+    Setup(setup::Arguments),
+    /// Build both executables as they are shipped and print their sizes
+    Dist,
+    /// Build taru and execute it: `cargo taru run host -- CMD`
+    #[command(disable_help_flag = true)]
+    Taru {
+        /// What `taru` is given
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {}", error.chain());
+            for hint in error.hints() {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one task; a task that executes another program ends with that program's status.
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Ci(arguments) => ci::run(&arguments),
+        Task::Tidy => tidy::run(),
+        Task::Setup(arguments) => setup::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Task::Dist => dist::run().map(|_| ExitCode::SUCCESS),
+        Task::Taru { arguments } => taru::run(&arguments),
+    }
+}

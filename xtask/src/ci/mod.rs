@@ -1,0 +1,110 @@
+//! `xtask ci`: every check and every test, on a machine that has only Rust, git and Debian's packages.
+
+mod totals;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use taru_stdx::{Context, Error, Kind, Result};
+
+pub(crate) use totals::Totals;
+
+use crate::{dist, setup, tidy, workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only what is quick: formatting, lints, tidy, and the tests against a debug build
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs the steps in order. A failed check ends the run; failed tests are counted to the end.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let begun = Instant::now();
+    let mut totals = Totals::default();
+    step("setup", || setup::run(&setup::Arguments::default()))?;
+    lint(&mut totals)?;
+    step("tidy", || {
+        if tidy::run()? == ExitCode::SUCCESS { Ok(()) } else { Err(Error::new(Kind::Invalid, "tidy")) }
+    })?;
+    deny(&mut totals)?;
+    let mut tests = workspace::cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    if !arguments.quick {
+        // What is shipped is what is tested.
+        let [taru, runtime] = step("build", dist::run)?;
+        tests.env("TARU", taru).env("TARU_RUNTIME", runtime);
+    }
+    tests.args(["--", "--show-output"]);
+    let status = step("test", || totals_of(&mut tests, &mut totals))?;
+    totals.print_names();
+    let seconds = begun.elapsed().as_secs();
+    println!("ci took {} min {} s", seconds / 60, seconds % 60);
+    println!("{totals}");
+    Ok(if totals.is_good() && status { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs one step under its name, and says how long it took.
+fn step<T>(name: &str, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("== {name}");
+    let begun = Instant::now();
+    let done = act().context(|| format!("ci: {name}"));
+    println!("== {name}: {:.1} s", begun.elapsed().as_secs_f64());
+    done
+}
+
+fn lint(totals: &mut Totals) -> Result<()> {
+    // A toolchain of the minimal profile has neither.
+    if has_component("fmt")? {
+        step("fmt", || workspace::check(workspace::cargo().args(["fmt", "--all", "--check"])))?;
+    } else {
+        totals.skip("fmt: rustfmt is not part of this toolchain");
+    }
+    if has_component("clippy")? {
+        let arguments = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        step("clippy", || workspace::check(workspace::cargo().args(arguments)))?;
+    } else {
+        totals.skip("clippy: clippy is not part of this toolchain");
+    }
+    Ok(())
+}
+
+/// Licences, sources and doubled versions of the dependencies, as deny.toml has them.
+fn deny(totals: &mut Totals) -> Result<()> {
+    if !has_component("deny")? {
+        totals.skip("deny: cargo-deny is not installed");
+        return Ok(());
+    }
+    step("deny", || {
+        workspace::check(workspace::cargo().args([
+            "deny",
+            "--offline",
+            "check",
+            "bans",
+            "licenses",
+            "sources",
+        ]))
+    })
+}
+
+fn has_component(name: &str) -> Result<bool> {
+    let mut command = workspace::cargo();
+    Ok(workspace::status(command.args([name, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()))?
+        .success())
+}
+
+/// Runs a command that prints what Rust's test harness prints, and counts it. Returns whether it succeeded.
+pub(crate) fn totals_of(command: &mut Command, totals: &mut Totals) -> Result<bool> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context(|| "run the tests")?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = line.context(|| "read what the tests print")?;
+            let line = String::from_utf8_lossy(&line);
+            if totals.read(&line) {
+                println!("{line}");
+            }
+        }
+    }
+    Ok(child.wait().context(|| "wait for the tests")?.success())
+}

@@ -1,0 +1,114 @@
+//! What Rust's test harness prints, counted: passed, failed, and each skip with its reason.
+
+use std::fmt;
+
+/// The sums over several test executables.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    skips: Vec<String>,
+    failures: Vec<String>,
+    /// In the part that shows what passing tests printed.
+    in_successes: bool,
+}
+
+impl Totals {
+    /// Takes in one line of output; returns whether a person wants to see it.
+    ///
+    /// A test that skips prints `SKIP name: feature` and passes: it is counted as skipped, not as passed.
+    pub(crate) fn read(&mut self, line: &str) -> bool {
+        if let Some(skip) = line.trim_start().strip_prefix("SKIP ") {
+            self.skip(skip);
+            return false;
+        }
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.in_successes = false;
+            self.passed += count(result, "passed");
+            self.failed += count(result, "failed");
+            self.ignored += count(result, "ignored");
+            return true;
+        }
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.failures.push(name.to_owned());
+        }
+        match line {
+            "successes:" => self.in_successes = true,
+            "failures:" => self.in_successes = false,
+            _ => {}
+        }
+        let is_dull = line.is_empty()
+            || line.starts_with("running ")
+            || line.starts_with("test ") && !line.ends_with("FAILED");
+        !self.in_successes && !is_dull
+    }
+
+    /// Counts something that this machine or toolchain cannot check.
+    pub(crate) fn skip(&mut self, what: &str) {
+        if !self.skips.iter().any(|known| known == what) {
+            self.skips.push(what.to_owned());
+        }
+    }
+
+    /// Whether something was tested and nothing failed.
+    pub(crate) fn is_good(&self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+
+    /// Prints every skip and every failure by name.
+    pub(crate) fn print_names(&self) {
+        for skip in &self.skips {
+            println!("SKIP {skip}");
+        }
+        for failure in &self.failures {
+            println!("FAILED {failure}");
+        }
+    }
+}
+
+/// The closing line: `ci: N passed, N failed, N skipped`.
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let skipped = self.skips.len() as u64;
+        let passed = self.passed.saturating_sub(skipped);
+        write!(f, "ci: {passed} passed, {} failed, {} skipped", self.failed, skipped + self.ignored)
+    }
+}
+
+/// The number before `word` in `ok. 3 passed; 0 failed; ...`.
+fn count(result: &str, word: &str) -> u64 {
+    let words: Vec<&str> = result.split([' ', ';']).filter(|w| !w.is_empty()).collect();
+    words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_what_the_harness_prints() {
+        let mut totals = Totals::default();
+        let shown: Vec<&str> = [
+            "running 3 tests",
+            "test a ... ok",
+            "test b ... FAILED",
+            "",
+            "successes:",
+            "---- a stdout ----",
+            "SKIP a: time namespaces",
+            "chatter",
+            "failures:",
+            "---- b stdout ----",
+            "left != right",
+            "test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        ]
+        .into_iter()
+        .filter(|line| totals.read(line))
+        .collect();
+        assert_eq!(totals.to_string(), "ci: 1 passed, 1 failed, 2 skipped");
+        assert!(shown.contains(&"left != right") && !shown.contains(&"chatter"), "{shown:?}");
+        assert_eq!(totals.failures, ["b"]);
+        assert!(!totals.is_good());
+    }
+}
