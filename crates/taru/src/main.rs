@@ -1,3 +1,18 @@
-//! The taru command: containers, namespaces and control groups.
+//! The `taru` executable: parse, run the verb, report an error once.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match taru::cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let edge = cli.command.edge();
+    match cli.command.run(&cli.global) {
+        Ok(code) => code,
+        Err(error) => {
+            taru::output::report(&error);
+            taru::output::exit_code(error.kind(), edge)
+        }
+    }
+}

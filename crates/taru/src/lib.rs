@@ -1,0 +1,11 @@
+//! The `taru` command as a library: its definition ([`cli`]), from which help, man pages and
+//! completions are generated, and its verbs ([`commands`]).
+//!
+//! ```text
+//! main ── cli (as typed) ── commands::VERB ── the layers below
+//!                              └── output (tables, JSON, errors: the only place that prints them)
+//! ```
+
+pub mod cli;
+pub mod commands;
+pub mod output;

@@ -1,0 +1,163 @@
+//! What `taru` prints: data on standard output, errors and warnings on standard error, and the one
+//! table of exit statuses.
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+use taru_stdx::{Context, Error, Kind, Result};
+
+use crate::cli::{Global, LogLevel};
+
+/// The status of `taru` when it cannot start the program it was asked to run, as Docker has it.
+pub const OWN_FAILURE: u8 = 125;
+/// The status of a command line that cannot be understood.
+pub const USAGE: u8 = 2;
+
+/// Whose statuses a verb returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// Its own: 0, 1, and 2 for a bad command line.
+    Plain,
+    /// The program's; its own failures are 125, 126 (cannot be executed) and 127 (not found).
+    Program,
+}
+
+/// The exit status of a failure: the only place where a [`Kind`] becomes a number.
+pub fn exit_code(kind: Kind, edge: Edge) -> ExitCode {
+    let number = match (edge, kind) {
+        (_, Kind::Exec(number)) => u8::try_from(number).unwrap_or(126),
+        (Edge::Program, _) => OWN_FAILURE,
+        (Edge::Plain, Kind::Invalid) => USAGE,
+        (Edge::Plain, _) => 1,
+    };
+    ExitCode::from(number)
+}
+
+/// Prints a failure: its chain on one line, then its hints.
+pub fn report(error: &Error) {
+    let mut text = format!("taru: {}\n", error.chain());
+    for hint in error.hints() {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    // One write, so that the lines of two processes do not mix; nothing is left to tell a failure to.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints a note on standard error if `--log-level` asks for `level`.
+pub fn note(global: &Global, level: LogLevel, text: &str) {
+    if global.log_level >= level {
+        let word = match level {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warning",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        };
+        let _ = writeln!(std::io::stderr().lock(), "taru: {word}: {text}");
+    }
+}
+
+/// Writes `text` to standard output. A reader that has gone (`taru ps | head -1`) is no failure.
+///
+/// # Errors
+/// Any other error of writing, such as a full disk.
+pub fn text(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context(|| "write to standard output"),
+    }
+}
+
+/// Writes one line to standard output.
+///
+/// # Errors
+/// As [`text`].
+pub fn line(line: &str) -> Result<()> {
+    text(&format!("{line}\n"))
+}
+
+/// Writes `value` to standard output as an indented JSON document.
+///
+/// # Errors
+/// As [`text`].
+pub fn json(value: &impl Serialize) -> Result<()> {
+    line(&serde_json::to_string_pretty(value).context(|| "write JSON")?)
+}
+
+/// Columns that line up: a heading, then rows of as many cells.
+#[derive(Debug)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with the given heading.
+    pub fn new(heading: &[&str]) -> Table {
+        Table { rows: vec![heading.iter().map(|&h| h.to_owned()).collect()] }
+    }
+
+    /// Adds a row. Missing cells are empty.
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// Writes the table to standard output.
+    ///
+    /// # Errors
+    /// As [`text`].
+    pub fn print(&self) -> Result<()> {
+        text(&self.to_text())
+    }
+
+    /// The table as text: cells padded to their column, three spaces between, none at the end of a
+    /// line. Control characters in a cell are replaced, so that foreign text cannot drive a terminal.
+    pub fn to_text(&self) -> String {
+        let clean = |cell: &String| -> String {
+            cell.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+        };
+        let rows: Vec<Vec<String>> = self.rows.iter().map(|r| r.iter().map(clean).collect()).collect();
+        let mut widths = Vec::new();
+        for row in &rows {
+            widths.resize(widths.len().max(row.len()), 0);
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut text = String::new();
+        for row in &rows {
+            let mut line = String::new();
+            for (cell, &width) in row.iter().zip(&widths) {
+                line.push_str(&format!("{cell:width$}   "));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_foreign_text_is_tame() {
+        let mut table = Table::new(&["NAME", "STATUS"]);
+        table.row(vec!["a".into(), "running".into()]);
+        table.row(vec!["longer\u{1b}[2J".into(), String::new()]);
+        assert_eq!(table.to_text(), "NAME         STATUS\na            running\nlonger\u{fffd}[2J\n");
+    }
+
+    #[test]
+    fn statuses_follow_the_convention() {
+        let is = |kind, edge, number: u8| {
+            assert_eq!(exit_code(kind, edge), ExitCode::from(number), "{kind:?} {edge:?}");
+        };
+        is(Kind::Exec(127), Edge::Program, 127);
+        is(Kind::Exec(126), Edge::Plain, 126);
+        is(Kind::Invalid, Edge::Program, 125);
+        is(Kind::Invalid, Edge::Plain, 2);
+        is(Kind::NotFound, Edge::Plain, 1);
+    }
+}
