@@ -5,6 +5,11 @@
 //! fallback for an older kernel belongs to the layer that knows what it is for.
 
 mod error;
+mod flags;
 pub mod flock;
+pub mod fs;
+pub mod mount;
+mod path;
+pub mod xattr;
 
 pub use error::{Errno, Error, Result, errno};
