@@ -1,1 +1,37 @@
 //! What tests share: sandboxes, tiny root file systems, a probe program, the leak check.
+//!
+//! A black-box test of an OCI runtime is a function over a [`Sandbox`]:
+//!
+//! ```no_run
+//! # #[allow(clippy::needless_doctest_main)]
+//! #[test]
+//! fn exit_status_is_the_programs() {
+//!     taru_testkit::sandbox(|sandbox| {
+//!         let bundle = sandbox.bundle().sh("exit 7");
+//!         assert_eq!(sandbox.runtime().run(&bundle).status, 7);
+//!     });
+//! }
+//! ```
+//!
+//! Each test runs in namespaces of its own (mount, network, PID, UTS, IPC) with an empty `/run`, so
+//! that what a runtime leaves behind is seen exactly, and goes away with the test; see [`sandbox()`].
+//! The runtime under test is `TARU_TEST_RUNTIME` (a path, or a name in `PATH`), or else the
+//! `taru-runtime` built beside the test.
+
+mod bundle;
+mod container;
+mod leak;
+mod outcome;
+mod probe;
+mod process;
+mod runtime;
+mod sandbox;
+
+pub use bundle::Bundle;
+pub use container::Container;
+pub use leak::{Leaks, Snapshot};
+pub use outcome::{peer_note, skip};
+pub use probe::probe;
+pub use process::{Invocation, Output, Running};
+pub use runtime::{Family, Runtime};
+pub use sandbox::{Sandbox, eventually, sandbox, sandbox_with_peers};
