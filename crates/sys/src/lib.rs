@@ -4,12 +4,22 @@
 //! and fails with an [`Error`] that carries the call and its operands. No policy stands here: a
 //! fallback for an older kernel belongs to the layer that knows what it is for.
 
+pub mod caps;
 mod error;
+pub mod fd;
 mod flags;
 pub mod flock;
 pub mod fs;
+pub mod keyring;
 pub mod mount;
+pub mod ns;
 mod path;
+pub mod process;
+pub mod sched;
+pub mod signal;
+pub mod socket;
+pub mod tty;
+pub mod user;
 pub mod xattr;
 
 pub use error::{Errno, Error, Result, errno};
