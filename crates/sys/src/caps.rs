@@ -135,8 +135,8 @@ const VERSION: u32 = 0x2008_0522;
 pub fn capget() -> Result<Sets> {
     let mut header = Header { version: VERSION, pid: 0 };
     let mut data = [Data::default(); 2];
-    // SAFETY: version 3 takes a header and two data structs; both are live and writable.
     check(
+        // SAFETY: version 3 takes a header and two data structs; both are live and writable.
         unsafe { libc::syscall(libc::SYS_capget, std::ptr::from_mut(&mut header), data.as_mut_ptr()) },
         "capget",
         String::new,
@@ -162,8 +162,8 @@ pub fn capset(sets: &Sets) -> Result<()> {
         inheritable: (sets.inheritable.0 >> shift) as u32,
     };
     let data = [half(0), half(32)];
-    // SAFETY: version 3 takes a header and two data structs; both are live.
     check(
+        // SAFETY: version 3 takes a header and two data structs; both are live.
         unsafe { libc::syscall(libc::SYS_capset, std::ptr::from_mut(&mut header), data.as_ptr()) },
         "capset",
         || format!("`{sets:x?}`"),

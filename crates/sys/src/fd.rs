@@ -12,8 +12,8 @@ use crate::{Errno, Result};
 /// EINVAL or ENOSYS on an older kernel.
 pub fn cloexec_from(first: u32) -> Result<()> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
-    // SAFETY: only flags of descriptors change; every owner keeps what it owns.
     check(
+        // SAFETY: only flags of descriptors change; every owner keeps what it owns.
         unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) },
         "close_range",
         || format!("`{first}-`"),
@@ -95,8 +95,8 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> Result<()> {
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) }.into(), "fcntl(F_GETFL)", String::new)?;
     let flags = flags as i32;
     let wanted = if nonblocking { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
-    // SAFETY: F_SETFL takes a number.
     check(
+        // SAFETY: F_SETFL takes a number.
         unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, wanted) }.into(),
         "fcntl(F_SETFL)",
         String::new,

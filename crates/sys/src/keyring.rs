@@ -38,8 +38,8 @@ pub fn allow(serial: i32, bits: u32) -> Result<()> {
     let described = String::from_utf8_lossy(&text[..(got as usize).min(text.len())]).into_owned();
     let old =
         described.split(';').nth(3).and_then(|p| u32::from_str_radix(p, 16).ok()).unwrap_or(0x3f01_0000);
-    // SAFETY: KEYCTL_SETPERM takes numbers.
     check(
+        // SAFETY: KEYCTL_SETPERM takes numbers.
         unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_SETPERM, serial, old | bits) },
         "keyctl(KEYCTL_SETPERM)",
         || format!("`{serial}`"),

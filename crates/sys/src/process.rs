@@ -107,8 +107,8 @@ pub fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
 /// # Errors
 /// ESRCH if it has ended, EPERM without the right.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
-    // SAFETY: a null siginfo makes the kernel fill it as kill(2) does.
     check(
+        // SAFETY: a null siginfo makes the kernel fill it as kill(2) does.
         unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,

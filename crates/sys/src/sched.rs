@@ -59,8 +59,8 @@ pub fn prlimit(pid: Pid, resource: Resource, new: Option<Limit>) -> Result<Limit
     let raw = new.map(|l| libc::rlimit64 { rlim_cur: l.soft, rlim_max: l.hard });
     let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     let new_pointer = raw.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the new limit is null or live, the old one is live and writable.
     check(
+        // SAFETY: the new limit is null or live, the old one is live and writable.
         unsafe {
             libc::syscall(libc::SYS_prlimit64, pid.0, resource.0, new_pointer, std::ptr::from_mut(&mut old))
         },
@@ -125,8 +125,8 @@ pub fn flag_named(name: &str) -> Option<u64> {
 /// EPERM without CAP_SYS_NICE where it takes that, EINVAL for parameters the policy does not have.
 pub fn sched_setattr(attributes: &Attributes) -> Result<()> {
     let sized = Attributes { size: size_of::<Attributes>() as u32, ..*attributes };
-    // SAFETY: the struct is live and its size field says how long it is.
     check(
+        // SAFETY: the struct is live and its size field says how long it is.
         unsafe { libc::syscall(libc::SYS_sched_setattr, 0, std::ptr::from_ref(&sized), 0) },
         "sched_setattr",
         || format!("`{attributes:?}`"),
@@ -140,8 +140,8 @@ pub fn sched_setattr(attributes: &Attributes) -> Result<()> {
 /// EPERM for realtime without CAP_SYS_NICE or CAP_SYS_ADMIN, EINVAL for a level over 7.
 pub fn ioprio_set(class: u32, level: u32) -> Result<()> {
     const WHO_PROCESS: libc::c_int = 1;
-    // SAFETY: ioprio_set(2) takes numbers.
     check(
+        // SAFETY: ioprio_set(2) takes numbers.
         unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, (class << 13) | level) },
         "ioprio_set",
         || format!("`{class}/{level}`"),
@@ -154,8 +154,8 @@ pub fn ioprio_set(class: u32, level: u32) -> Result<()> {
 /// # Errors
 /// EINVAL if none of them is online and allowed.
 pub fn sched_setaffinity(pid: Pid, mask: &[u64]) -> Result<()> {
-    // SAFETY: pointer and length (in bytes) are of one live slice.
     check(
+        // SAFETY: pointer and length (in bytes) are of one live slice.
         unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid.0, size_of_val(mask), mask.as_ptr()) },
         "sched_setaffinity",
         || format!("`{mask:x?}`"),

@@ -16,8 +16,8 @@ pub const FDS_MAX: usize = 32;
 pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
-    // SAFETY: socketpair writes two descriptors into the array.
     check(
+        // SAFETY: socketpair writes two descriptors into the array.
         unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) }.into(),
         "socketpair",
         String::new,
