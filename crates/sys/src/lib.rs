@@ -16,6 +16,7 @@ pub mod ns;
 mod path;
 pub mod process;
 pub mod sched;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod tty;

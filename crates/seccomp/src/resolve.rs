@@ -1,0 +1,172 @@
+//! What a profile says about each system call number of one architecture.
+//!
+//! The verdicts are libseccomp's: a rule that repeats the default is dropped; a rule without arguments
+//! replaces those with arguments and wins over later ones; where rules with arguments overlap and differ,
+//! the order is the one in which libseccomp sorts its tree (see [`order`]).
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+
+use crate::arch::Arch;
+use crate::profile::{Arg, Op, Profile, Rule};
+use crate::syscall::{Syscall, multiplexed};
+
+/// One comparison: `(argument & mask) op value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Cond {
+    pub(crate) arg: u32,
+    pub(crate) op: Op,
+    pub(crate) mask: u64,
+    pub(crate) value: u64,
+}
+
+/// A verdict and all that must hold for it, sorted by argument.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Clause {
+    pub(crate) conds: Vec<Cond>,
+    pub(crate) verdict: u32,
+}
+
+/// What is said about one number: the first clause that holds, else the default. One without conditions is
+/// the only one.
+pub(crate) type Clauses = Vec<Clause>;
+
+/// What a profile says about one architecture.
+pub(crate) struct Section {
+    pub(crate) arch: Arch,
+    /// By number, without the x32 bit.
+    pub(crate) calls: BTreeMap<u32, Clauses>,
+    /// Numbers above this one are unknown to the profile's author and fail with ENOSYS.
+    pub(crate) newest: Option<u32>,
+}
+
+/// A rule with its names looked up once, for all architectures.
+pub(crate) struct Looked<'a> {
+    rule: &'a Rule,
+    calls: Vec<(&'a str, Syscall)>,
+}
+
+/// Looks the names of all rules up; also returns how many are unknown.
+pub(crate) fn look_up(profile: &Profile) -> (Vec<Looked<'_>>, usize) {
+    let mut unknown = 0;
+    let looked = profile
+        .rules
+        .iter()
+        .map(|rule| {
+            let found = rule.names.iter().map(|name| Syscall::find(name).map(|call| (name.as_str(), call)));
+            let calls: Vec<_> = found.flatten().collect();
+            unknown += rule.names.len() - calls.len();
+            Looked { rule, calls }
+        })
+        .collect();
+    (looked, unknown)
+}
+
+/// Collects what `rules` say about `arch`; a rule whose verdict is `default` is dropped.
+pub(crate) fn section(arch: Arch, rules: &[Looked<'_>], default: u32, unknown_is_enosys: bool) -> Section {
+    let mut section = Section { arch, calls: BTreeMap::new(), newest: None };
+    let mut newest = 0;
+    for Looked { rule, calls } in rules {
+        for (_, call) in calls {
+            newest = newest.max(call.number(arch).unwrap_or(0));
+        }
+        let verdict = rule.action.verdict(rule.errno);
+        if verdict == default {
+            continue;
+        }
+        for clause in clauses(rule, verdict, arch) {
+            for (name, call) in calls {
+                section.add(name, *call, &clause, rule.multiplexed);
+            }
+        }
+    }
+    if unknown_is_enosys && newest > 0 {
+        section.newest = Some(newest);
+    }
+    section
+}
+
+/// The clauses of a rule: one with all its conditions, or, when two of them are on the same argument, one
+/// for each condition (as runc and crun hand such a rule to libseccomp).
+fn clauses(rule: &Rule, verdict: u32, arch: Arch) -> Clauses {
+    let mut conds: Vec<Cond> = rule.args.iter().map(|arg| cond(arg, arch)).collect();
+    let mut seen = [false; 8];
+    let repeated = rule.args.iter().any(|arg| std::mem::replace(&mut seen[arg.index as usize & 7], true));
+    if repeated {
+        return conds.into_iter().map(|c| Clause { conds: keep(vec![c]), verdict }).collect();
+    }
+    conds.sort_by_key(|c| c.arg);
+    vec![Clause { conds: keep(conds), verdict }]
+}
+
+/// Without the conditions that always hold: a masked comparison with an empty mask.
+fn keep(mut conds: Vec<Cond>) -> Vec<Cond> {
+    conds.retain(|c| c.mask != 0);
+    conds
+}
+
+fn cond(arg: &Arg, arch: Arch) -> Cond {
+    let (mask, value) = match arg.op {
+        Op::MaskedEq => (arg.value, arg.value & arg.value_two),
+        _ => (u64::MAX, arg.value),
+    };
+    let width = if arch.is_64bit() { u64::MAX } else { u64::from(u32::MAX) };
+    Cond { arg: arg.index, op: arg.op, mask: mask & width, value: value & width }
+}
+
+impl Section {
+    /// Adds a clause for a name: for its own number, and for its place behind a multiplexer.
+    fn add(&mut self, name: &str, call: Syscall, clause: &Clause, through_multiplexer: bool) {
+        if let Some(number) = call.number(self.arch) {
+            self.insert(number, clause.clone());
+        }
+        if !through_multiplexer || !self.arch.is_multiplexed() {
+            return;
+        }
+        let Some((multiplexer, first)) = multiplexed(name) else { return };
+        let Some(number) = Syscall::find(multiplexer).and_then(|m| m.number(self.arch)) else { return };
+        // The multiplexer's first argument says which call it is; the call's own arguments are in memory.
+        // What the rule says of the other arguments stays, as libseccomp has it.
+        let mut conds = vec![Cond { arg: 0, op: Op::Eq, mask: u64::MAX, value: u64::from(first) }];
+        conds.extend(clause.conds.iter().filter(|c| c.arg != 0));
+        self.insert(number, Clause { conds, verdict: clause.verdict });
+    }
+
+    fn insert(&mut self, number: u32, clause: Clause) {
+        let clauses = self.calls.entry(number).or_default();
+        if clauses.first().is_some_and(|first| first.conds.is_empty()) {
+            return;
+        }
+        if clause.conds.is_empty() {
+            clauses.clear();
+        }
+        if !clauses.contains(&clause) {
+            let at = clauses.partition_point(|before| order(before, &clause) != Ordering::Greater);
+            clauses.insert(at, clause);
+        }
+    }
+}
+
+/// The order in which clauses of the same call are tried. It matters only where they overlap and differ in
+/// verdict: higher arguments first, equalities before "less" before "greater", larger values first (smaller
+/// first for "less").
+fn order(a: &Clause, b: &Clause) -> Ordering {
+    for (x, y) in a.conds.iter().zip(&b.conds) {
+        let by_cond = y.arg.cmp(&x.arg).then(rank(x.op).cmp(&rank(y.op))).then(match x.op {
+            Op::Lt | Op::Le => x.value.cmp(&y.value),
+            _ => Reverse(x.value).cmp(&Reverse(y.value)),
+        });
+        if by_cond != Ordering::Equal {
+            return by_cond;
+        }
+    }
+    Ordering::Equal
+}
+
+fn rank(op: Op) -> u32 {
+    match op {
+        Op::MaskedEq | Op::Eq | Op::Ne => 0,
+        Op::Le | Op::Lt => 1,
+        Op::Ge | Op::Gt => 2,
+    }
+}
