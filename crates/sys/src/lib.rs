@@ -12,6 +12,7 @@ pub mod flock;
 pub mod fs;
 pub mod keyring;
 pub mod mount;
+pub mod netlink;
 pub mod ns;
 mod path;
 pub mod process;
