@@ -829,37 +829,62 @@ pub struct DirEntry {
     pub file_type: Option<FileType>,
 }
 
-/// The entries of the open directory `dir` from where it stands on, without `.` and `..` (getdents64(2)).
-/// Not more than `limit` of them.
+/// The next entries of the open directory `dir`, without `.` and `..`; empty at its end (getdents64(2)).
+/// A call brings about a thousand.
 ///
 /// # Errors
-/// As getdents64(2); `EOVERFLOW` where there are more than `limit`.
-pub fn getdents(dir: BorrowedFd<'_>, limit: usize) -> Result<Vec<DirEntry>> {
+/// As getdents64(2).
+pub fn getdents64(dir: BorrowedFd<'_>) -> Result<Vec<DirEntry>> {
     let mut entries = Vec::new();
     // u64 elements, because the kernel's records are aligned to eight.
     let mut buffer = vec![0u64; 4096];
-    loop {
+    while entries.is_empty() {
         // SAFETY: `dir` is open; `buffer` is writable for the length given.
         let value = unsafe {
             libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buffer.as_mut_ptr(), buffer.len() * 8)
         };
         let filled = check(value, "getdents64", || "")? as usize;
         if filled == 0 {
-            return Ok(entries);
+            break;
         }
         // SAFETY: the kernel wrote `filled` bytes, no more than the buffer has; all u64 bytes are valid u8.
         let mut rest = unsafe { std::slice::from_raw_parts(buffer.as_ptr().cast::<u8>(), filled) };
         while let Some((entry, length)) = entry_at(rest) {
             rest = rest.get(length..).unwrap_or_default();
-            if entry.name == "." || entry.name == ".." {
-                continue;
+            if entry.name != "." && entry.name != ".." {
+                entries.push(entry);
             }
-            if entries.len() == limit {
-                return Err(Error::new("getdents64", "", errno::OVERFLOW));
-            }
-            entries.push(entry);
         }
     }
+    Ok(entries)
+}
+
+/// All entries of the open directory `dir` from where it stands on, not more than `limit`.
+///
+/// # Errors
+/// As [`getdents64`]; `EOVERFLOW` where there are more than `limit`.
+pub fn read_dir(dir: BorrowedFd<'_>, limit: usize) -> Result<Vec<DirEntry>> {
+    let mut all = Vec::new();
+    loop {
+        let mut batch = getdents64(dir)?;
+        if batch.is_empty() {
+            return Ok(all);
+        }
+        all.append(&mut batch);
+        if all.len() > limit {
+            return Err(Error::new("getdents64", "", errno::OVERFLOW));
+        }
+    }
+}
+
+/// Makes [`getdents64`] start anew (lseek(2) to 0).
+///
+/// # Errors
+/// As lseek(2).
+pub fn rewind(dir: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: `dir` is open.
+    let value = unsafe { libc::lseek(dir.as_raw_fd(), 0, libc::SEEK_SET) };
+    check(value as libc::c_long, "lseek", || "").map(drop)
 }
 
 /// The record at the start of `bytes` (`struct linux_dirent64`: ino 8, off 8, reclen 2, type 1, name, NUL)
