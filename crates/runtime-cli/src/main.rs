@@ -1,3 +1,7 @@
-//! taru-runtime: an OCI runtime, a drop-in for runc and crun.
+//! The `taru-runtime` executable.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    taru_runtime_cli::main(std::env::args_os().collect())
+}

@@ -1,10 +1,12 @@
 //! A process that a recycled pid cannot be mistaken for.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use taru_stdx::fs::read_bounded;
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::process::{Pid, pidfd_open};
 
 /// A process: its pid, and when it started. The pair is unique until the next reboot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,19 @@ impl Process {
         // X and x: dead, on its way out of the table; proc_pid_stat(5).
         Ok(read_stat(self.pid)?
             .is_some_and(|s| s.start_time == self.start_time && !matches!(s.state, b'Z' | b'X' | b'x')))
+    }
+
+    /// A descriptor of it, to signal it or wait for it; `None` if it does not run any more.
+    ///
+    /// # Errors
+    /// Those of pidfd_open(2) but ESRCH; an unreadable /proc.
+    pub fn pidfd(&self) -> Result<Option<OwnedFd>> {
+        let pidfd = match pidfd_open(Pid(self.pid)) {
+            Err(e) if e.errno() == taru_sys::errno::SRCH => return Ok(None),
+            other => other.context(|| format!("open process {}", self.pid))?,
+        };
+        // Asked only now: if our process has the pid after the descriptor was opened, it had it then.
+        Ok(self.is_alive()?.then_some(pidfd))
     }
 }
 
@@ -93,6 +108,8 @@ mod tests {
         assert!(own.is_alive().unwrap());
         let stranger = Process { start_time: own.start_time + 1, ..own };
         assert!(!stranger.is_alive().unwrap());
+        assert!(own.pidfd().unwrap().is_some());
+        assert!(stranger.pidfd().unwrap().is_none());
 
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let process = Process::of_pid(child.id() as i32).unwrap();

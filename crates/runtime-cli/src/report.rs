@@ -1,0 +1,101 @@
+//! How a command ends: the one place that prints errors and the one table of exit statuses.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use taru_stdx::{Error, Result};
+
+use crate::arguments::{GLOBAL, LogFormat, LogLevel, typed_command, typed_value};
+use crate::commands::COMMANDS;
+use crate::log::Log;
+use crate::output;
+
+/// runc's statuses, which engines know: whatever fails is 1; but `exec`, whose statuses are the
+/// program's, fails with 255. The class of the failure is in its text, not in its number.
+fn status(command: &str) -> u8 {
+    if command == "exec" { 255 } else { 1 }
+}
+
+/// Reports the result of `command` and gives its exit status.
+pub(crate) fn finish(result: Result<u8>, log: Option<&Log>, command: &str) -> ExitCode {
+    let error = match result {
+        Ok(status) => return ExitCode::from(status),
+        Err(error) if output::is_closed(&error) => return ExitCode::from(output::SIGPIPE),
+        Err(error) => error,
+    };
+    failure(&error, log);
+    ExitCode::from(status(command))
+}
+
+/// Prints a failure, and logs it where a log was asked for.
+fn failure(error: &Error, log: Option<&Log>) {
+    let chain = error.chain().to_string();
+    if let Some(log) = log.filter(|log| !log.is_plain()) {
+        log.error(&chain);
+        if log.is_stderr() {
+            return;
+        }
+    }
+    print(error);
+}
+
+/// Prints a failure and its hints on standard error. One write, so that the lines of two processes do
+/// not mix; nothing is left to tell a failure to.
+fn print(error: &Error) {
+    let mut text = format!("taru-runtime: {}\n", error.chain());
+    for hint in error.hints() {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Reports a command line that was not understood, or prints the help that was asked for.
+pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
+    let text = mistake.render().to_string();
+    if !mistake.use_stderr() {
+        return finish(output::text(&text).map(|()| 0), None, "");
+    }
+    let error = explain(&text, args);
+    // The options did not parse as a whole; an engine still wants to read why where it said.
+    if let Some(target) = typed_value(args, "--log") {
+        let json = typed_value(args, "--log-format").is_some_and(|v| v == "json");
+        let format = if json { LogFormat::Json } else { LogFormat::Text };
+        if let Ok(log) = Log::new(Some(target), format, LogLevel::Error) {
+            log.error(&error.to_string());
+        }
+    }
+    print(&error);
+    let command = typed_command(args).and_then(|name| name.to_str()).unwrap_or_default();
+    ExitCode::from(status(command))
+}
+
+/// clap's text as an error of ours: the mistake on one line, the rest as hints.
+fn explain(text: &str, args: &[OsString]) -> Error {
+    let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("mistaken command line");
+    let mut problem = first.strip_prefix("error: ").unwrap_or(first).replace("subcommand", "command");
+    let (mut operands, mut hints) = (Vec::new(), Vec::new());
+    for line in lines {
+        if let Some(tip) = line.strip_prefix("  tip: ") {
+            hints.push(tip.replace("subcommand", "command"));
+        } else if let Some(usage) = line.strip_prefix("Usage: ") {
+            hints.push(format!("usage: {usage}"));
+        } else if line.starts_with("  ") && hints.is_empty() {
+            operands.push(line.trim());
+        }
+    }
+    if !operands.is_empty() {
+        problem = format!("{problem} {}", operands.join(" "));
+    }
+    let command = typed_command(args).map(|name| name.to_string_lossy()).unwrap_or_default();
+    let misplaced = GLOBAL.iter().find(|option| problem == format!("unexpected argument '{option}' found"));
+    if let Some(option) = misplaced {
+        hints.insert(0, format!("{option} stands before the command: taru-runtime {option} ... {command}"));
+    }
+    let known = COMMANDS.iter().any(|entry| entry.name == command);
+    hints.push(
+        format!("`taru-runtime {} --help` tells more", if known { &command } else { "" }).replace("  ", " "),
+    );
+    hints.into_iter().fold(Error::invalid(problem), Error::hint)
+}

@@ -1,0 +1,64 @@
+//! What the global options mean here: defaults filled in.
+
+use std::path::PathBuf;
+
+use taru_runtime::state::Store;
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::user;
+
+use crate::arguments::{CgroupManager, Global};
+use crate::log::Log;
+
+/// Where state is kept and how control groups are made.
+pub(crate) struct Settings {
+    store: Store,
+    pub(crate) cgroup_manager: CgroupManager,
+    /// `None`: as the user's rights are.
+    pub(crate) rootless: Option<bool>,
+    pub(crate) log: Log,
+}
+
+impl Settings {
+    /// # Errors
+    /// No directory for an ordinary user's state.
+    pub(crate) fn new(global: &Global, log: &Log) -> Result<Settings> {
+        let root = match &global.root {
+            Some(root) => std::path::absolute(root).context(|| format!("find `{}`", root.display()))?,
+            None => default_root()?,
+        };
+        let asked = if global.systemd_cgroup { Some(CgroupManager::Systemd) } else { global.cgroup_manager };
+        Ok(Settings {
+            store: Store::open(root),
+            cgroup_manager: asked.unwrap_or(CgroupManager::Cgroupfs),
+            rootless: match global.rootless.as_str() {
+                "true" | "1" | "t" => Some(true),
+                "false" | "0" | "f" => Some(false),
+                _ => None,
+            },
+            log: log.clone(),
+        })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// `/run/taru` for the host's root, `$XDG_RUNTIME_DIR/taru` for whoever has that directory.
+fn default_root() -> Result<PathBuf> {
+    if user::geteuid() == 0 && !in_user_namespace() {
+        return Ok("/run/taru".into());
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => Ok(PathBuf::from(dir).join("taru")),
+        None if user::geteuid() == 0 => Ok("/run/taru".into()),
+        None => Err(Error::new(Kind::NotFound, "find a directory for the state: XDG_RUNTIME_DIR is not set")
+            .hint("name one with --root, for example --root ~/.cache/taru")),
+    }
+}
+
+/// Whether we are root only in a user namespace: the first one maps every id to itself.
+fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
