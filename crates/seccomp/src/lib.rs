@@ -34,4 +34,4 @@ pub use arch::{Arch, X32_BIT};
 pub use compile::{MAX_INSTRUCTIONS, Program, compile, compile_for};
 pub use load::{available_flags, is_supported, load};
 pub use profile::{Action, Arg, MAX_TEXT, Op, Profile, Rule, flag_names};
-pub use syscall::{syscall_name, syscall_number};
+pub use syscall::{syscall_name, syscall_names, syscall_number};

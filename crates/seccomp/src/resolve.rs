@@ -2,9 +2,9 @@
 //!
 //! The verdicts are libseccomp's: a rule that repeats the default is dropped; a rule without arguments
 //! replaces those with arguments and wins over later ones; where rules with arguments overlap and differ,
-//! the order is the one in which libseccomp sorts its tree (see [`order`]).
+//! the order is the one in which libseccomp sorts its tree (see [`place`]).
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::arch::Arch;
@@ -141,32 +141,91 @@ impl Section {
             clauses.clear();
         }
         if !clauses.contains(&clause) {
-            let at = clauses.partition_point(|before| order(before, &clause) != Ordering::Greater);
+            let at = place(clauses, &clause, self.arch.is_64bit());
             clauses.insert(at, clause);
         }
     }
 }
 
-/// The order in which clauses of the same call are tried. It matters only where they overlap and differ in
-/// verdict: higher arguments first, equalities before "less" before "greater", larger values first (smaller
-/// first for "less").
-fn order(a: &Clause, b: &Clause) -> Ordering {
-    for (x, y) in a.conds.iter().zip(&b.conds) {
-        let by_cond = y.arg.cmp(&x.arg).then(rank(x.op).cmp(&rank(y.op))).then(match x.op {
-            Op::Lt | Op::Le => x.value.cmp(&y.value),
-            _ => Reverse(x.value).cmp(&Reverse(y.value)),
-        });
-        if by_cond != Ordering::Equal {
-            return by_cond;
+/// Where libseccomp's tree would try `new`. It matters only for clauses that overlap and differ in verdict.
+///
+/// A clause is a path of word comparisons there. Paths that begin alike stay together; at a fork the higher
+/// argument comes first, then equalities before "less" before "greater", then the larger value (the smaller
+/// for "less"), then whichever was there first.
+fn place(clauses: &[Clause], new: &Clause, wide: bool) -> usize {
+    let path = path(new, wide);
+    let mut shared_before = 0;
+    for (at, old) in clauses.iter().enumerate() {
+        let old = self::path(old, wide);
+        let shared = path.iter().zip(&old).take_while(|(n, o)| n == o).count();
+        if shared < shared_before {
+            return at;
+        }
+        shared_before = shared;
+        if let (Some(n), Some(o)) = (path.get(shared), old.get(shared))
+            && n.precedes(o)
+        {
+            return at;
         }
     }
-    Ordering::Equal
+    clauses.len()
 }
 
-fn rank(op: Op) -> u32 {
-    match op {
-        Op::MaskedEq | Op::Eq | Op::Ne => 0,
-        Op::Le | Op::Lt => 1,
-        Op::Ge | Op::Gt => 2,
+/// A comparison of one word of an argument.
+#[derive(PartialEq, Eq)]
+struct Word {
+    arg: u32,
+    high: bool,
+    /// The BPF test: a clause for "less" takes its false branch.
+    test: Op,
+    mask: u32,
+    value: u32,
+    rank: Rank,
+}
+
+/// The rank of an operator does not tell two comparisons apart, but only sorts them.
+#[derive(Clone, Copy)]
+struct Rank(u32, bool);
+
+impl PartialEq for Rank {
+    fn eq(&self, _: &Rank) -> bool {
+        true
     }
+}
+
+impl Eq for Rank {}
+
+impl Word {
+    fn precedes(&self, other: &Word) -> bool {
+        let by_value = self.value.cmp(&other.value);
+        let by_value = if self.rank.1 { by_value.reverse() } else { by_value };
+        let by_argument = self.arg.cmp(&other.arg).then(self.high.cmp(&other.high));
+        by_argument.then(other.rank.0.cmp(&self.rank.0)).then(by_value) == Ordering::Greater
+    }
+}
+
+/// The words that `clause` compares, in order.
+fn path(clause: &Clause, wide: bool) -> Vec<Word> {
+    let mut path = Vec::with_capacity(2 * clause.conds.len());
+    for cond in &clause.conds {
+        let rank = match cond.op {
+            Op::MaskedEq | Op::Eq | Op::Ne => Rank(0, false),
+            Op::Le | Op::Lt => Rank(1, true),
+            Op::Ge | Op::Gt => Rank(2, false),
+        };
+        for high in [true, false] {
+            let test = match cond.op {
+                Op::MaskedEq => Op::MaskedEq,
+                Op::Eq | Op::Ne => Op::Eq,
+                Op::Ge | Op::Lt if !high => Op::Ge,
+                Op::Gt | Op::Ge | Op::Le | Op::Lt => Op::Gt,
+            };
+            let shift = if high { 32 } else { 0 };
+            let (mask, value) = ((cond.mask >> shift) as u32, (cond.value >> shift) as u32);
+            if wide || !high {
+                path.push(Word { arg: cond.arg, high, test, mask, value, rank });
+            }
+        }
+    }
+    path
 }

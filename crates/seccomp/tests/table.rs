@@ -22,7 +22,7 @@ const COLUMNS: [(Arch, &str, &[&str]); 14] = [
     (Arch::X32, "x86_64-linux-gnu", &["__x86_64__", "__ILP32__"]),
     (Arch::Aarch64, "aarch64-linux-gnu", &["__aarch64__", "__LP64__"]),
     (Arch::Arm, "arm-linux-gnueabihf", &["__arm__", "__ARM_EABI__"]),
-    (Arch::Riscv64, "riscv64-linux-gnu", &["__riscv", "__LP64__", "__riscv_xlen=64"]),
+    (Arch::Riscv64, "riscv64-linux-gnu", &["__riscv", "__LP64__", "__riscv_xlen=64", "__SIZEOF_POINTER__=8"]),
     // Debian 12 has no headers of it: the generic table with what its asm/unistd.h asks for (6.11).
     (
         Arch::Loongarch64,

@@ -32,9 +32,19 @@ pub fn syscall_number(name: &str, arch: Arch) -> Option<u32> {
 
 /// The name of the system call `number` (without the x32 bit) on `arch`. A linear search, for messages.
 pub fn syscall_name(number: u32, arch: Arch) -> Option<&'static str> {
-    let row = table::TABLE.iter().find(|row| Syscall(row).number(arch) == Some(number))?;
-    let end = row.name.iter().position(|b| *b == 0)?;
-    std::str::from_utf8(row.name.get(..end)?).ok()
+    table::TABLE.iter().find(|row| Syscall(row).number(arch) == Some(number)).map(Row::name)
+}
+
+/// The names of all known system calls, sorted.
+pub fn syscall_names() -> impl Iterator<Item = &'static str> {
+    table::TABLE.iter().map(Row::name)
+}
+
+impl Row {
+    fn name(&self) -> &str {
+        let text = std::str::from_utf8(&self.name).unwrap_or_default();
+        text.trim_end_matches('\0')
+    }
 }
 
 /// A system call that some architecture has.
