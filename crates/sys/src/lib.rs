@@ -4,17 +4,21 @@
 //! and fails with an [`Error`] that carries the call and its operands. No policy stands here: a
 //! fallback for an older kernel belongs to the layer that knows what it is for.
 
+pub mod bpf;
 pub mod caps;
 mod error;
+pub mod eventfd;
 pub mod fd;
 mod flags;
 pub mod flock;
 pub mod fs;
+pub mod inotify;
 pub mod keyring;
 pub mod mount;
 pub mod netlink;
 pub mod ns;
 mod path;
+pub mod poll;
 pub mod process;
 pub mod sched;
 pub mod seccomp;

@@ -1,0 +1,262 @@
+//! Processes into a group, and the list of those in it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::process::Pid;
+use taru_sys::{Errno, errno};
+
+use crate::Cgroup;
+use crate::dir::Dir;
+use crate::subtree;
+
+/// How often a move is tried again when the process is still being born (see [`write_pid`]).
+const ATTEMPTS: u32 = 10;
+
+/// The deepest nesting of groups that is followed; the kernel's own default has no bound.
+const MAX_DEPTH: usize = 64;
+
+/// Open files that let a process which does not see the cgroup mounts any more move itself into a group.
+///
+/// Moving another process takes a lock over all forks and exits of the host and waits for a grace period of RCU:
+/// 6 to 27 ms were seen for the first of several moves. A thread that moves *itself* on v1 (`0` into `tasks`) takes no
+/// such lock: 0.03 ms a hierarchy. So a new process should be cloned into the v2 group
+/// ([`Cgroup::v2_dir_fd`]) and move itself in the others, before it makes threads.
+#[derive(Debug)]
+pub struct Joiner {
+    files: Vec<(File, PathBuf)>,
+}
+
+impl Joiner {
+    /// Moves the calling thread. The process must have only that one.
+    ///
+    /// # Errors
+    /// Any refusal of the kernel, with the file.
+    pub fn join(self) -> Result<()> {
+        for (mut file, path) in self.files {
+            file.write_all(b"0").context(|| format!("join `{}`", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Cgroup {
+    /// Opens the group for a process that will join it by itself; without v2, for one that was cloned into
+    /// [`Cgroup::v2_dir_fd`].
+    ///
+    /// # Errors
+    /// When a file cannot be opened.
+    pub fn joiner_v1(&self) -> Result<Joiner> {
+        let open = |dir: &Dir, file: &str| {
+            let opened =
+                dir.open_write(file).context(|| format!("open the group `{}`", dir.path().display()))?;
+            Ok((opened, dir.path().join(file)))
+        };
+        Ok(Joiner { files: self.v1.iter().map(|h| open(&h.dir, "tasks")).collect::<Result<_>>()? })
+    }
+
+    /// Opens the group in all hierarchies for a process that will join it by itself.
+    ///
+    /// # Errors
+    /// When a file cannot be opened.
+    pub fn joiner(&self) -> Result<Joiner> {
+        let mut joiner = self.joiner_v1()?;
+        if let Some(v2) = &self.v2 {
+            let file = v2.dir.open_write("cgroup.procs").context(|| "open the cgroup2 group")?;
+            joiner.files.push((file, v2.dir.path().join("cgroup.procs")));
+        }
+        Ok(joiner)
+    }
+
+    /// Moves the process `pid` with all its threads into the group; 0 is the caller.
+    ///
+    /// Slow by the kernel's making; see [`Joiner`].
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is no such process, [`Kind::Busy`] if the v2 group has controllers enabled for children
+    /// and so cannot have processes, [`Kind::Permission`].
+    pub fn add(&self, pid: Pid) -> Result<()> {
+        self.dirs().try_for_each(|dir| write_pid(dir, "cgroup.procs", pid))
+    }
+
+    /// As [`Cgroup::add`]; but if the v2 group cannot have processes because something inside split it up, as a
+    /// systemd in a container does, `pid` goes where the process `beside` is, if that is below this group.
+    ///
+    /// # Errors
+    /// As [`Cgroup::add`]'s; [`Kind::State`] if `beside` is elsewhere.
+    pub fn add_beside(&self, pid: Pid, beside: Pid) -> Result<()> {
+        for h in &self.v1 {
+            write_pid(&h.dir, "cgroup.procs", pid)?;
+        }
+        let Some(v2) = &self.v2 else { return Ok(()) };
+        match write_pid(&v2.dir, "cgroup.procs", pid) {
+            Err(e) if e.kind() == Kind::Busy => write_pid(&self.v2_beside(beside)?, "cgroup.procs", pid),
+            other => other,
+        }
+    }
+
+    /// The v2 directory below this group that the process `beside` is in, for `CLONE_INTO_CGROUP` when
+    /// [`Cgroup::v2_dir_fd`] is refused with EBUSY.
+    ///
+    /// # Errors
+    /// [`Kind::State`] if the process is not in this group or below it.
+    pub fn v2_dir_beside(&self, beside: Pid) -> Result<std::os::fd::OwnedFd> {
+        let dir = self.v2_beside(beside)?;
+        dir.as_fd().try_clone_to_owned().context(|| "duplicate the handle of a group")
+    }
+
+    fn v2_beside(&self, beside: Pid) -> Result<Dir> {
+        let elsewhere =
+            || Error::new(Kind::State, format!("find the group of process `{beside}`: it is not below ours"));
+        let v2 = self.v2.as_ref().ok_or_else(elsewhere)?;
+        let (_, group) =
+            subtree::groups_of(beside)?.into_iter().find(|(n, _)| n.is_empty()).ok_or_else(elsewhere)?;
+        // Where the mount point ends and the path of the group begins is not known here; the path of the
+        // process must be a longer one that goes through this group's, and exist.
+        let ours = v2.dir.path();
+        let below = ours.ancestors().find_map(|top| {
+            let dir = top.join(group.strip_prefix("/").ok()?);
+            (dir.starts_with(ours) && dir.join("cgroup.procs").exists()).then_some(dir)
+        });
+        Dir::open(below.ok_or_else(elsewhere)?).context(|| "open a nested group")
+    }
+
+    /// Moves the thread `tid` alone into the group: everywhere on v1; on v2 only between the groups of one
+    /// threaded subtree.
+    ///
+    /// # Errors
+    /// As [`Cgroup::add`]'s; [`Kind::Unsupported`] if the v2 group is not in the thread's threaded subtree.
+    pub fn add_thread(&self, tid: Pid) -> Result<()> {
+        for h in &self.v1 {
+            write_pid(&h.dir, "tasks", tid)?;
+        }
+        match &self.v2 {
+            // Beside v1 the v2 tree follows whole processes only; the thread's process stays where it is.
+            Some(v2) if !v2.hybrid => write_pid(&v2.dir, "cgroup.threads", tid),
+            _ => Ok(()),
+        }
+    }
+
+    /// The processes in the group itself, ascending. Those of outer pid namespaces, which have no number here,
+    /// are left out.
+    ///
+    /// # Errors
+    /// When a list cannot be read. A group that is gone has no processes.
+    pub fn pids(&self) -> Result<Vec<Pid>> {
+        match self.list() {
+            Some(dir) => Ok(sorted(numbers(dir, "cgroup.procs")?)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The processes in the group and all groups below it, ascending.
+    ///
+    /// # Errors
+    /// As [`Cgroup::pids`]'s.
+    pub fn pids_recursive(&self) -> Result<Vec<Pid>> {
+        let Some(dir) = self.list() else { return Ok(Vec::new()) };
+        let mut all = Vec::new();
+        for path in below(dir.path())? {
+            match Dir::open(path) {
+                Ok(dir) => all.extend(numbers(&dir, "cgroup.procs")?),
+                Err(e) if e.errno() == errno::NOENT => {}
+                Err(e) => return Err(e).context(|| "open a nested group"),
+            }
+        }
+        Ok(sorted(all))
+    }
+
+    /// The directory whose list of processes is the group's: on v1 that of `devices` as with the peers,
+    /// since no other tool makes groups of its own there; v2 when it is alone.
+    fn list(&self) -> Option<&Dir> {
+        if let Some(v2) = self.v2.as_ref().filter(|h| !h.hybrid) {
+            return Some(&v2.dir);
+        }
+        let devices = self.v1.iter().find(|h| h.names.iter().any(|n| n == "devices"));
+        devices.or(self.v1.first()).map(|h| &h.dir).or(self.v2.as_ref().map(|h| &h.dir))
+    }
+}
+
+/// Writes `pid` to `file` of `dir`.
+///
+/// EINVAL comes for a process that is still being forked under a real-time policy (TASK_NEW); it passes.
+fn write_pid(dir: &Dir, file: &str, pid: Pid) -> Result<()> {
+    let text = pid.to_string();
+    let mut attempt = 0;
+    let e = loop {
+        match dir.try_write(file, &text) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.errno() == errno::INVAL && attempt < ATTEMPTS => {
+                attempt += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(e) => break e,
+        }
+    };
+    let what = format!("move process `{pid}` into `{}`", dir.path().display());
+    Err(match e.errno() {
+        errno::SRCH => Error::new(Kind::NotFound, what).because(e),
+        errno::BUSY => Error::new(Kind::Busy, what)
+            .because(e)
+            .hint("a v2 group with controllers enabled for its children cannot have processes"),
+        errno::NOSPC => {
+            Error::new(Kind::State, what).because(e).hint("its cpuset has no CPUs or no memory nodes")
+        }
+        errno::NOTSUP => {
+            Error::new(Kind::Unsupported, what).because(e).hint("the group is threaded or invalid")
+        }
+        errno::PERM | errno::ACCES => Error::new(Kind::Permission, what)
+            .because(e)
+            .hint("the user must be able to write to the nearest common parent group too"),
+        _ => Error::new(Kind::System, what).because(e),
+    })
+}
+
+/// The positive numbers in `file` of `dir`, a line each.
+pub(crate) fn numbers(dir: &Dir, file: &str) -> Result<Vec<Pid>> {
+    let text = match dir.try_read(file) {
+        Ok(text) => text,
+        // The group is gone, or (EOPNOTSUPP) a threaded one, whose processes its domain lists.
+        Err(e) if is_gone(e.errno()) || e.errno() == errno::NOTSUP => return Ok(Vec::new()),
+        Err(e) => return Err(e).context(|| "list the processes of a group"),
+    };
+    Ok(text.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0).map(Pid).collect())
+}
+
+/// Whether a file of a group failed because the group was removed meanwhile.
+pub(crate) fn is_gone(e: Errno) -> bool {
+    e == errno::NOENT || e == errno::NODEV
+}
+
+fn sorted(mut pids: Vec<Pid>) -> Vec<Pid> {
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+/// `path` and all directories below it, parents before children. A group that is gone has none.
+pub(crate) fn below(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = vec![path.to_owned()];
+    let mut next = 0;
+    let top = path.components().count();
+    while let Some(path) = all.get(next).cloned() {
+        next += 1;
+        if path.components().count() - top >= MAX_DEPTH {
+            continue;
+        }
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.raw_os_error().is_some_and(|n| is_gone(Errno(n))) => continue,
+            Err(e) => return Err(e).context(|| format!("list `{}`", path.display())),
+        };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                all.push(entry.path());
+            }
+        }
+    }
+    Ok(all)
+}

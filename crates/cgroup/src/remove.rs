@@ -1,0 +1,75 @@
+//! Removing a group, with the groups that were made inside it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::errno;
+use taru_sys::fs::{CWD, Unlink, unlinkat};
+
+use crate::Cgroup;
+use crate::members::below;
+
+/// How long dying processes may take to leave. The kernel frees a group only after the last has exited.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Cgroup {
+    /// Removes the group in all hierarchies, and before it the groups that the container made below it. Parents
+    /// stay. What is gone already is no error.
+    ///
+    /// Processes that are dying are waited for, five seconds at most; none is killed here.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] with the number of processes left. The other hierarchies are removed nevertheless.
+    pub fn remove(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut left: Vec<PathBuf> = self.dirs().map(|d| d.path().to_owned()).collect();
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let mut errors = Vec::new();
+            left.retain(|path| match remove_tree(path) {
+                Ok(()) => false,
+                Err(e) => {
+                    errors.push(e);
+                    true
+                }
+            });
+            let Some(error) = errors.pop() else { return Ok(()) };
+            let busy = error.errno() == errno::BUSY;
+            if !busy || Instant::now() >= deadline {
+                return self.not_removed(error, busy);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    fn not_removed(&self, e: taru_sys::Error, busy: bool) -> Result<()> {
+        let processes = self.pids_recursive().map_or(0, |p| p.len());
+        if busy {
+            let what = format!("remove the group: {processes} processes are still in it");
+            return Err(Error::new(Kind::Busy, what)
+                .because(e)
+                .hint("a process in an uninterruptible sleep dies when what it waits for returns"));
+        }
+        Err(e).context(|| "remove the group")
+    }
+}
+
+/// Removes the directory `path`, and if it is busy the ones below it first.
+fn remove_tree(path: &Path) -> taru_sys::Result<()> {
+    let remove = |path: &Path| match unlinkat(CWD, path, Unlink::Directory) {
+        Err(e) if e.errno() == errno::NOENT => Ok(()),
+        other => other,
+    };
+    match remove(path) {
+        Err(e) if e.errno() == errno::BUSY => {
+            // Children are listed after parents, so backwards is bottom-up.
+            for nested in below(path).unwrap_or_default().iter().skip(1).rev() {
+                remove(nested)?;
+            }
+            remove(path)
+        }
+        other => other,
+    }
+}

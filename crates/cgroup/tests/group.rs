@@ -1,0 +1,126 @@
+//! Groups on this machine's own layout: made, filled, frozen, killed, removed.
+
+mod common;
+
+use common::{Group, eventually};
+use taru_cgroup::{Cgroup, Controller};
+use taru_stdx::Kind;
+use taru_sys::process::Pid;
+
+macro_rules! group {
+    ($name:literal) => {
+        match Group::new() {
+            Some(group) => group,
+            None => return taru_testkit::skip($name, "permission to make cgroups"),
+        }
+    };
+}
+
+#[test]
+fn made_in_every_hierarchy_and_removed_from_each() {
+    let g = group!("made_in_every_hierarchy_and_removed_from_each");
+    assert!(g.group.is_new());
+    let paths = g.group.paths();
+    let expected: usize = g.hierarchy.v1.iter().map(|h| h.names.len()).sum();
+    assert_eq!(paths.len(), expected + usize::from(g.hierarchy.v2.is_some()));
+    for path in paths.values() {
+        assert!(path.join("cgroup.procs").exists(), "{}", path.display());
+    }
+    let again = Cgroup::open(&paths).unwrap();
+    assert_eq!(again.paths(), paths);
+    assert!(!again.is_new());
+    assert!(!Cgroup::create(&g.hierarchy, &g.path).unwrap().is_new());
+    assert_eq!(Cgroup::find(&g.hierarchy, &g.path).unwrap().paths(), paths);
+    again.remove().unwrap();
+    assert!(paths.values().all(|p| !p.exists()));
+    assert!(Cgroup::open(&paths).unwrap().is_nowhere());
+    assert_eq!(Cgroup::find(&g.hierarchy, &g.path).unwrap_err().kind(), Kind::NotFound);
+    again.remove().unwrap();
+}
+
+#[test]
+fn a_process_is_moved_found_and_killed() {
+    let g = group!("a_process_is_moved_found_and_killed");
+    let mut child = g.sh("sleep 1000");
+    let pid = Pid(child.id() as i32);
+    assert!(g.group.pids().unwrap().contains(&pid));
+    let of = Cgroup::of_process(&g.hierarchy, pid).unwrap();
+    assert_eq!(of.paths(), g.group.paths());
+    g.group.kill_all().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
+    assert!(g.group.pids_recursive().unwrap().is_empty());
+    assert_eq!(g.group.add(pid).unwrap_err().kind(), Kind::NotFound);
+}
+
+#[test]
+fn a_process_that_forks_without_end_is_killed() {
+    let g = group!("a_process_that_forks_without_end_is_killed");
+    let limits = taru_cgroup::Limits { pids: Some(taru_cgroup::Max::Value(64)), ..Default::default() };
+    g.group.apply(&limits).unwrap();
+    // Each shell leaves a child behind and goes on as another process.
+    let mut child = g.sh("f() { f & f & sleep 0.01; }; f; sleep 1000");
+    eventually("it forks", || g.group.pids().unwrap().len() > 20);
+    g.group.kill_all().unwrap();
+    child.wait().unwrap();
+    g.group.remove().unwrap();
+}
+
+#[test]
+fn frozen_is_stopped_and_can_be_killed() {
+    let g = group!("frozen_is_stopped_and_can_be_killed");
+    let mut child = g.sh("while :; do :; done");
+    assert!(!g.group.is_frozen().unwrap());
+    g.group.freeze().unwrap();
+    assert!(g.group.is_frozen().unwrap());
+    if let Some(state) = g.file(Controller::Freezer, "freezer.state") {
+        assert_eq!(state, "FROZEN");
+    }
+    // A frozen process uses no CPU time.
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        stat.split(' ').skip(13).take(2).map(|f| f.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = ticks();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(ticks(), before);
+    g.group.thaw().unwrap();
+    assert!(!g.group.is_frozen().unwrap());
+    g.group.freeze().unwrap();
+    g.group.kill_all().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn groups_made_inside_are_removed_bottom_up() {
+    let g = group!("groups_made_inside_are_removed_bottom_up");
+    for path in g.group.paths().values() {
+        std::fs::create_dir_all(path.join("a/b/c")).unwrap();
+        std::fs::create_dir_all(path.join("d")).unwrap();
+    }
+    g.group.remove().unwrap();
+    assert!(g.group.paths().values().all(|p| !p.exists()));
+}
+
+#[test]
+fn a_thread_moves_itself_by_an_open_file() {
+    let g = group!("a_thread_moves_itself_by_an_open_file");
+    if g.hierarchy.v1.is_empty() {
+        return taru_testkit::skip("a_thread_moves_itself_by_an_open_file", "cgroup v1");
+    }
+    let joiner = g.group.joiner_v1().unwrap();
+    let paths = g.group.paths();
+    // A thread, so that this process as a whole stays where it is; on v1 threads are the unit.
+    std::thread::spawn(move || {
+        joiner.join().unwrap();
+        let own = std::fs::read_to_string("/proc/thread-self/cgroup").unwrap();
+        for line in own.lines().filter(|l| !l.starts_with("0::")) {
+            assert!(line.contains("/taru-test-"), "{line}");
+        }
+        let tid = std::fs::read_link("/proc/thread-self").unwrap();
+        let tid: String = tid.file_name().unwrap().to_str().unwrap().to_owned();
+        let tasks = std::fs::read_to_string(paths["devices"].join("tasks")).unwrap();
+        assert!(tasks.lines().any(|l| l == tid));
+    })
+    .join()
+    .unwrap();
+}
