@@ -28,6 +28,7 @@
 //! ```
 //!
 //! ```text
+//! named           the names that ip-netns(8) and taru give to namespaces
 //! netns, device   the calls that need two namespaces
 //! link, address, route   one noun a file: its type, its reader, its calls
 //! socket          requests, acknowledgements, dumps
@@ -38,6 +39,7 @@ mod address;
 mod device;
 mod ipnet;
 mod link;
+pub mod named;
 pub mod netns;
 mod route;
 mod socket;

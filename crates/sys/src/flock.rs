@@ -21,6 +21,19 @@ pub fn try_lock(fd: BorrowedFd<'_>) -> Result<bool> {
     }
 }
 
+/// Takes the exclusive lock of `fd`, waiting for whoever has it.
+///
+/// # Errors
+/// Those of flock(2).
+pub fn lock(fd: BorrowedFd<'_>) -> Result<()> {
+    loop {
+        match flock(fd, libc::LOCK_EX) {
+            Err(e) if e.errno() == errno::INTR => {}
+            other => return other,
+        }
+    }
+}
+
 /// Gives up the lock of `fd`, whoever else has the descriptor.
 ///
 /// # Errors
