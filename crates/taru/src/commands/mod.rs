@@ -11,12 +11,16 @@ use taru_stdx::Result;
 use crate::cli::Global;
 use crate::output::Edge;
 
+mod link;
+mod netns;
 mod version;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)] // the help of a verb stands on its `Args`
 pub enum Command {
+    Link(link::Args),
+    Netns(netns::Args),
     Version(version::Args),
 }
 
@@ -27,6 +31,8 @@ impl Command {
     /// What the verb fails with; printed by the caller.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
+            Command::Link(args) => link::run(&args, global),
+            Command::Netns(args) => netns::run(&args, global),
             Command::Version(args) => version::run(&args, global),
         }
     }
@@ -34,7 +40,8 @@ impl Command {
     /// Which convention of exit statuses the verb follows.
     pub fn edge(&self) -> Edge {
         match self {
-            Command::Version(_) => Edge::Plain,
+            Command::Netns(args) => args.edge(),
+            Command::Link(_) | Command::Version(_) => Edge::Plain,
         }
     }
 }
