@@ -3,9 +3,13 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use taru_cgroup::{Cgroup, Hierarchy};
+use taru_runtime::pause::{pause, resume};
 use taru_runtime::state::{Process, State, Status, Store};
 use taru_stdx::Kind;
+use taru_sys::process::Pid;
 
 /// A directory of this test alone, removed at its end.
 struct Dir(PathBuf);
@@ -27,10 +31,6 @@ impl Drop for Dir {
 
 fn state(id: &str) -> State {
     State::new(id, "1.2.0", Path::new("/bundle"), Path::new("/bundle/rootfs"), 0)
-}
-
-fn thawed(_: &taru_runtime::state::CgroupRecord) -> taru_stdx::Result<bool> {
-    Ok(false)
 }
 
 #[test]
@@ -65,21 +65,55 @@ fn the_kernel_says_where_a_container_is_in_its_life() {
     let reservation = store.reserve("web").unwrap();
     let mut state = state("web");
     reservation.save(&state).unwrap();
-    assert_eq!(store.load("web").unwrap().status(thawed).unwrap(), Status::Creating);
+    assert_eq!(store.load("web").unwrap().status().unwrap(), Status::Creating);
 
     state.init = Some(Process::of_pid(std::process::id() as i32).unwrap());
     fs::write(reservation.start_socket(), "").unwrap();
     let mut record = reservation.commit(state).unwrap();
-    assert_eq!(record.status(thawed).unwrap(), Status::Created);
+    assert_eq!(record.status().unwrap(), Status::Created);
     fs::remove_file(record.start_socket()).unwrap();
-    assert_eq!(record.status(thawed).unwrap(), Status::Running);
-    assert_eq!(record.status(|_| Ok(true)).unwrap(), Status::Paused);
+    assert_eq!(record.status().unwrap(), Status::Running);
 
     record.state.init.as_mut().unwrap().start_time += 1;
-    assert_eq!(record.status(thawed).unwrap(), Status::Stopped, "another process has the pid now");
+    assert_eq!(record.status().unwrap(), Status::Stopped, "another process has the pid now");
     record.state.init.as_mut().unwrap().start_time -= 1;
     record.state.boot = "another boot".into();
-    assert_eq!(record.status(thawed).unwrap(), Status::Stopped, "the machine was rebooted");
+    assert_eq!(record.status().unwrap(), Status::Stopped, "the machine was rebooted");
+}
+
+#[test]
+fn a_frozen_container_is_paused() {
+    let dir = Dir::new("paused");
+    let path = format!("/taru-state-{}", std::process::id());
+    let group = Hierarchy::probe().and_then(|hierarchy| Cgroup::create(&hierarchy, &path));
+    let Ok(group) = group else {
+        taru_testkit::skip("a_frozen_container_is_paused", "writable control groups");
+        return;
+    };
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid = child.id() as i32;
+    group.add(Pid(pid)).unwrap();
+    let mut state = state("web");
+    state.init = Some(Process::of_pid(pid).unwrap());
+    state.cgroup.paths = group.paths();
+    let record = Store::open(&dir.0).reserve("web").unwrap().commit(state).unwrap();
+
+    let before = record.status().unwrap();
+    let paused = pause(&record).and_then(|()| record.status());
+    let again = pause(&record);
+    let resumed = resume(&record).and_then(|()| record.status());
+    let twice = resume(&record);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let dead = pause(&record);
+    group.remove().unwrap();
+
+    assert_eq!(before, Status::Running);
+    assert_eq!(paused.unwrap(), Status::Paused);
+    assert_eq!(again.unwrap_err().to_string(), "pause container `web`: it is paused");
+    assert_eq!(resumed.unwrap(), Status::Running);
+    assert_eq!(twice.unwrap_err().to_string(), "resume container `web`: container not paused: it is running");
+    assert_eq!(dead.unwrap_err().to_string(), "pause container `web`: container not running: it is stopped");
 }
 
 #[test]
@@ -104,7 +138,7 @@ fn what_a_killed_create_left_is_taken_over_or_reported() {
     fs::rename(&copy, dir.0.join("late/state.json")).unwrap();
     assert_eq!(store.reserve("late").unwrap_err().kind(), Kind::Exists);
     let record = store.load("late").unwrap();
-    assert_eq!(record.status(thawed).unwrap(), Status::Stopped);
+    assert_eq!(record.status().unwrap(), Status::Stopped);
     store.remove("late", record.lock().unwrap()).unwrap();
     store.reserve("late").unwrap();
 }

@@ -3,8 +3,8 @@
 use clap::{Args, ValueEnum};
 use taru_stdx::Result;
 
+use crate::commands::Verb;
 use crate::commands::state::View;
-use crate::commands::{Verb, status};
 use crate::settings::Settings;
 use crate::{output, table};
 
@@ -36,7 +36,7 @@ impl Verb for List {
     fn run(self, settings: &Settings) -> Result<u8> {
         let mut views = Vec::new();
         for (id, found) in settings.store().list()? {
-            match found.and_then(|record| Ok(View::of(&record, status(&record)?))) {
+            match found.and_then(|record| Ok(View::of(&record, record.status()?))) {
                 Ok(view) => views.push(view),
                 Err(e) => {
                     settings.log.warning(&format!("leave out container `{id}`: {}", e.chain()));

@@ -2,11 +2,12 @@
 
 mod checkpoint;
 mod list;
+mod pause;
+mod ps;
 mod spec;
 mod state;
 
 use clap::{ArgMatches, Args};
-use taru_runtime::state::{Record, Status};
 use taru_stdx::{Context, Result};
 
 use crate::settings::Settings;
@@ -37,12 +38,10 @@ const fn entry<V: Verb>(name: &'static str) -> Entry {
 pub(crate) const COMMANDS: &[Entry] = &[
     entry::<state::State>("state"),
     entry::<list::List>("list"),
+    entry::<ps::Ps>("ps"),
+    entry::<pause::Pause>("pause"),
+    entry::<pause::Resume>("resume"),
     entry::<spec::Spec>("spec"),
     entry::<checkpoint::Checkpoint>("checkpoint"),
     entry::<checkpoint::Restore>("restore"),
 ];
-
-/// Where a container is in its life. Nothing pauses one yet.
-fn status(record: &Record) -> Result<Status> {
-    record.status(|_| Ok(false))
-}

@@ -8,7 +8,7 @@ use serde::Serialize;
 use taru_runtime::state::{Record, Status};
 use taru_stdx::Result;
 
-use crate::commands::{Verb, status};
+use crate::commands::Verb;
 use crate::output;
 use crate::settings::Settings;
 
@@ -27,7 +27,7 @@ pub(crate) struct State {
 impl Verb for State {
     fn run(self, settings: &Settings) -> Result<u8> {
         let record = settings.store().load(&self.id)?;
-        output::json(&View::of(&record, status(&record)?), "  ")?;
+        output::json(&View::of(&record, record.status()?), "  ")?;
         Ok(0)
     }
 }

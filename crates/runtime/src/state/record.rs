@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use taru_cgroup::Cgroup;
 use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Kind, Result};
 
@@ -71,8 +72,8 @@ pub struct CgroupRecord {
     /// The unit that systemd made, for its driver.
     #[serde(default)]
     pub unit: Option<String>,
-    /// The directory per v1 hierarchy, named by its controllers (`cpu,cpuacct`, `name=systemd`); the
-    /// unified hierarchy has the empty name, as in `/proc/self/cgroup`.
+    /// The directories by controller, as [`Cgroup::paths`] gives them: `memory`, `name=systemd`, and the empty name
+    /// for v2.
     pub paths: BTreeMap<String, PathBuf>,
 }
 
@@ -186,12 +187,11 @@ impl Record {
         }
     }
 
-    /// Where the container is in its life, as the kernel has it now. `is_frozen` is asked only of a
-    /// container that runs.
+    /// Where the container is in its life, as the kernel has it now.
     ///
     /// # Errors
-    /// An unreadable /proc or directory; those of `is_frozen`.
-    pub fn status(&self, is_frozen: impl FnOnce(&CgroupRecord) -> Result<bool>) -> Result<Status> {
+    /// An unreadable /proc, directory or control group.
+    pub fn status(&self) -> Result<Status> {
         let alive = self.live_init()?.is_some();
         if !self.state.complete {
             // Without its creator, a container that never came to be.
@@ -201,10 +201,28 @@ impl Record {
         if !alive {
             return Ok(Status::Stopped);
         }
-        if self.start_socket().symlink_metadata().is_ok() {
-            return Ok(Status::Created);
+        if self.is_frozen()? {
+            return Ok(Status::Paused);
         }
-        Ok(if is_frozen(&self.state.cgroup)? { Status::Paused } else { Status::Running })
+        let waits = self.start_socket().symlink_metadata().is_ok();
+        Ok(if waits { Status::Created } else { Status::Running })
+    }
+
+    /// The container's control groups. Those that are gone are left out.
+    ///
+    /// # Errors
+    /// Any other failure to open one.
+    pub fn cgroup(&self) -> Result<Cgroup> {
+        Cgroup::open(&self.state.cgroup.paths)
+    }
+
+    /// Asks only the one hierarchy that freezes: opening all would cost a dozen system calls.
+    fn is_frozen(&self) -> Result<bool> {
+        let paths = &self.state.cgroup.paths;
+        let Some((name, path)) = paths.get_key_value("freezer").or_else(|| paths.get_key_value("")) else {
+            return Ok(false);
+        };
+        Cgroup::open(&BTreeMap::from([(name.clone(), path.clone())]))?.is_frozen()
     }
 
     /// Takes the container's lock, waiting up to ten seconds for another command that holds it.
