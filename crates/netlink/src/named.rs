@@ -187,7 +187,7 @@ fn open_file(file: &Path, what: impl Fn() -> String) -> Result<OwnedFd> {
 /// Makes the empty file that the namespace `name` will be bound over.
 fn reserve(name: &str, undo: &mut Undo<'_>) -> Result<PathBuf> {
     let file = path(name)?;
-    prepare_dir()?;
+    ensure_dir()?;
     // Mode 0: nobody is to read or write the file below the mount.
     OpenOptions::new()
         .write(true)
@@ -200,9 +200,12 @@ fn reserve(name: &str, undo: &mut Undo<'_>) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Makes [`DIR`] a mount of its own that shares what is mounted in it with copies of it in other
-/// mount namespaces: so a deletion reaches them, and the namespace ends.
-fn prepare_dir() -> Result<()> {
+/// Makes [`DIR`] unless it is there: a mount of its own that shares what is mounted in it with copies
+/// of it in other mount namespaces, so that a deletion reaches them and the namespace ends.
+///
+/// # Errors
+/// Those of mount(2), with [`Kind::Permission`] for ordinary users.
+pub fn ensure_dir() -> Result<()> {
     let what = || format!("prepare `{DIR}`");
     DirBuilder::new().recursive(true).mode(0o755).create(DIR).context(what)?;
     let dir = File::open(DIR).context(what)?;

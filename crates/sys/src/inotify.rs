@@ -1,6 +1,6 @@
 //! inotify(7): being told that a file changed.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -21,13 +21,15 @@ pub mod mask {
 /// An instance of inotify: a queue of events, close-on-exec and non-blocking. Readable when not empty.
 pub struct Inotify(OwnedFd);
 
-/// An event without the name of the file inside a watched directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The watch it belongs to, as [`Inotify::add`] returned it; -1 for an overflow of the queue.
     pub watch: i32,
     /// What happened: bits of [`mask`].
     pub mask: u32,
+    /// The file in a watched directory that it is about; empty when it is about what is watched itself.
+    pub name: OsString,
 }
 
 /// The size of `struct inotify_event` without its name: watch, mask, cookie, length.
@@ -86,9 +88,16 @@ fn parse(mut bytes: &[u8]) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some((header, rest)) = bytes.split_at_checked(HEADER) {
         let word = |i: usize| [header[i], header[i + 1], header[i + 2], header[i + 3]];
-        events.push(Event { watch: i32::from_ne_bytes(word(0)), mask: u32::from_ne_bytes(word(4)) });
-        let name = u32::from_ne_bytes(word(12)) as usize;
-        bytes = rest.get(name..).unwrap_or(&[]);
+        let length = u32::from_ne_bytes(word(12)) as usize;
+        let (name, rest) = rest.split_at_checked(length).unwrap_or_default();
+        // The name is padded with zeros.
+        let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
+        events.push(Event {
+            watch: i32::from_ne_bytes(word(0)),
+            mask: u32::from_ne_bytes(word(4)),
+            name: OsStr::from_bytes(&name[..end]).to_owned(),
+        });
+        bytes = rest;
     }
     events
 }

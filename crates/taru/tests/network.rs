@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // the functions around the tests are tests too
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -309,6 +310,32 @@ fn processes_are_found_and_namespaces_named() {
         assert!(other.contains("nsid 7"), "{other}");
         taru("netns delete --all");
         assert_eq!(taru_json("netns list --format json"), json!([]));
+    });
+}
+
+#[test]
+fn names_are_told_as_they_come_and_go() {
+    world("names_are_told_as_they_come_and_go", || {
+        let mut monitor = Command::new(env!("CARGO_BIN_EXE_taru"))
+            .args(["netns", "monitor"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(monitor.stdout.take().unwrap()).lines();
+        taru_testkit::eventually("the directory is watched", || {
+            fs::read_dir("/run/netns").is_ok() && {
+                let fds = format!("/proc/{}/fdinfo", monitor.id());
+                let infos = fs::read_dir(fds).into_iter().flatten().flatten();
+                infos.filter_map(|f| fs::read_to_string(f.path()).ok()).any(|t| t.contains("inotify wd:"))
+            }
+        });
+        ip("netns add green");
+        taru("netns add blue");
+        taru("netns delete green");
+        let told: Vec<String> = lines.by_ref().take(3).map(Result::unwrap).collect();
+        assert_eq!(told, ["add green", "add blue", "delete green"]);
+        monitor.kill().unwrap();
+        monitor.wait().unwrap();
     });
 }
 

@@ -10,7 +10,7 @@ use taru_netlink::{
 };
 use taru_stdx::{Error, Result};
 
-use super::{gateway, mac, namespace};
+use super::operand::{gateway, mac, namespace};
 
 /// Make a link, give it addresses and routes, and set it up
 ///

@@ -4,7 +4,7 @@ use serde::Serialize;
 use taru_netlink::{Link, Netlink};
 use taru_stdx::Result;
 
-use super::socket;
+use super::operand::socket;
 use crate::cli::Format;
 use crate::output::{self, Table};
 

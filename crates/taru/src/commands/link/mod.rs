@@ -1,18 +1,18 @@
 //! `taru link`: links made, addressed and moved across network namespaces in one command.
 
-use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use taru_netlink::{Netlink, move_device, named, netns};
-use taru_stdx::{Error, Result};
+use taru_netlink::{move_device, named};
+use taru_stdx::Result;
 
 use crate::cli::Global;
 use crate::output;
 
 mod add;
 mod list;
+mod operand;
 
 /// Make links between network namespaces, with their addresses, in one command
 ///
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
     match &args.verb {
         Verb::Add(args) => add::run(args)?,
         Verb::Delete { name, netns } => {
-            let mut netlink = socket(netns.as_deref())?;
+            let mut netlink = operand::socket(netns.as_deref())?;
             let link = netlink.link(name)?;
             netlink.delete_link(link.index)?;
         }
@@ -76,57 +76,4 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A socket on the namespace that `netns` names, or on this one.
-fn socket(netns: Option<&str>) -> Result<Netlink> {
-    match netns {
-        Some(netns) => Netlink::open_in(named::find(netns)?.as_fd()),
-        None => Netlink::open(),
-    }
-}
-
-/// The namespace that `netns` names, or this one.
-fn namespace(netns: Option<&str>) -> Result<OwnedFd> {
-    netns.map_or_else(netns::current, named::find)
-}
-
-/// Parses a hardware address: six bytes as `02:42:ac:11:00:02`.
-fn mac(text: &str) -> Result<[u8; 6]> {
-    let bad = || {
-        Error::invalid(format!("parse `{text}` as a hardware address"))
-            .hint("a hardware address is six bytes: 02:42:ac:11:00:02")
-    };
-    let parts: Vec<&str> = text.split(':').collect();
-    let digits = parts.iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()));
-    let bytes: Vec<u8> = parts.iter().filter_map(|part| u8::from_str_radix(part, 16).ok()).collect();
-    if digits { bytes.try_into().map_err(|_| bad()) } else { Err(bad()) }
-}
-
-/// Parses the address of a router.
-fn gateway(text: &str) -> Result<IpAddr> {
-    text.parse().map_err(|_| {
-        Error::invalid(format!("parse `{text}` as an address"))
-            .hint("a gateway is an address without a prefix")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hardware_addresses() {
-        assert_eq!(mac("02:42:AC:11:00:02").unwrap(), [2, 0x42, 0xac, 0x11, 0, 2]);
-        for bad in [
-            "",
-            "02:42:ac:11:00",
-            "02:42:ac:11:00:02:03",
-            "2:42:ac:11:0:2",
-            "gg:42:ac:11:00:02",
-            "+2:42:ac:11:00:02",
-        ] {
-            assert!(mac(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -12,6 +12,7 @@ use crate::cli::{Format, Global};
 use crate::output::{self, Edge, Table};
 
 mod exec;
+mod monitor;
 
 /// Make network namespaces, run programs in them, and name those that exist
 ///
@@ -80,6 +81,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    Monitor(monitor::Args),
     /// Show the processes in a network namespace
     Pids {
         /// The namespace: NAME, pid:N or a path
@@ -138,6 +140,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         }
         Verb::List { format } => list(*format)?,
         Verb::ListId { format } => list_ids(*format)?,
+        Verb::Monitor(args) => monitor::run(args)?,
         Verb::Pids { netns, format } => pids(netns, *format)?,
         Verb::Set { netns, id } => set(netns, id)?,
     }
