@@ -3,9 +3,11 @@
 //!
 //! ```text
 //! main ── cli (as typed) ── commands::VERB ── the layers below
+//!                              ├── options (what verbs share)
 //!                              └── output (tables, JSON, errors: the only place that prints them)
 //! ```
 
 pub mod cli;
 pub mod commands;
+pub mod options;
 pub mod output;
