@@ -21,6 +21,7 @@
 mod bundle;
 mod container;
 mod leak;
+mod namespaces;
 mod outcome;
 mod probe;
 mod process;
@@ -30,6 +31,7 @@ mod sandbox;
 pub use bundle::Bundle;
 pub use container::Container;
 pub use leak::{Leaks, Snapshot};
+pub use namespaces::in_namespaces;
 pub use outcome::{peer_note, skip};
 pub use probe::probe;
 pub use process::{Invocation, Output, Running};
