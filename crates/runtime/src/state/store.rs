@@ -51,14 +51,17 @@ impl Store {
             let made = self.make(&dir)?;
             let Some(lock) = Lock::attempt(&dir)? else {
                 if made {
-                    continue; // somebody was quicker to lock what we made, to remove it
+                    continue; // somebody was quicker to lock what we made: to remove it, or to take it over
                 }
                 return Err(exists());
             };
             if lock.is_removed() {
                 continue;
             }
-            if !made && (dir.join(STATE).symlink_metadata().is_ok() || !self.is_ours(&lock)?) {
+            // Also in a directory that we made: between that and our lock, another may have taken it over and
+            // be done already.
+            let is_taken = dir.join(STATE).symlink_metadata().is_ok();
+            if is_taken || (!made && !self.is_ours(&lock)?) {
                 return Err(exists());
             }
             let reservation = Reservation { dir, id: id.to_owned(), lock: Some(lock) };
