@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use clap::ValueHint;
 use taru_netlink::named;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{CWD, FsType, OpenFlags, StatfsFlags, fstatfs, openat};
@@ -33,7 +34,13 @@ pub(super) struct Args {
     #[arg(value_name = "WHERE")]
     netns: String,
     /// The program and its arguments
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_hint = ValueHint::CommandWithArguments
+    )]
     command: Vec<OsString>,
 }
 
