@@ -1,6 +1,7 @@
 //! The commands: a table, and a file for each.
 
 mod checkpoint;
+mod features;
 mod list;
 mod pause;
 mod ps;
@@ -42,6 +43,7 @@ pub(crate) const COMMANDS: &[Entry] = &[
     entry::<pause::Pause>("pause"),
     entry::<pause::Resume>("resume"),
     entry::<spec::Spec>("spec"),
+    entry::<features::Features>("features"),
     entry::<checkpoint::Checkpoint>("checkpoint"),
     entry::<checkpoint::Restore>("restore"),
 ];
