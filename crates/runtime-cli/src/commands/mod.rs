@@ -1,7 +1,6 @@
 //! The commands: a table, and a file for each.
 
 mod checkpoint;
-mod features;
 mod list;
 mod pause;
 mod ps;
@@ -43,7 +42,6 @@ pub(crate) const COMMANDS: &[Entry] = &[
     entry::<pause::Pause>("pause"),
     entry::<pause::Resume>("resume"),
     entry::<spec::Spec>("spec"),
-    entry::<features::Features>("features"),
     entry::<checkpoint::Checkpoint>("checkpoint"),
     entry::<checkpoint::Restore>("restore"),
 ];

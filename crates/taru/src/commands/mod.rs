@@ -5,13 +5,12 @@
 
 use std::process::ExitCode;
 
-use clap::{Args as _, Subcommand};
+use clap::Subcommand;
 use taru_stdx::Result;
 
-use crate::options::Global;
+use crate::cli::Global;
 use crate::output::Edge;
 
-mod completion;
 mod link;
 mod netns;
 mod version;
@@ -20,7 +19,6 @@ mod version;
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)] // the help of a verb stands on its `Args`
 pub enum Command {
-    Completion(completion::Args),
     Link(link::Args),
     Netns(netns::Args),
     Version(version::Args),
@@ -33,7 +31,6 @@ impl Command {
     /// What the verb fails with; printed by the caller.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
-            Command::Completion(args) => completion::run(&args, global, definition),
             Command::Link(args) => link::run(&args, global),
             Command::Netns(args) => netns::run(&args, global),
             Command::Version(args) => version::run(&args, global),
@@ -44,13 +41,7 @@ impl Command {
     pub fn edge(&self) -> Edge {
         match self {
             Command::Netns(args) => args.edge(),
-            Command::Completion(_) | Command::Link(_) | Command::Version(_) => Edge::Plain,
+            Command::Link(_) | Command::Version(_) => Edge::Plain,
         }
     }
-}
-
-/// The verbs and the options they share, as completion scripts need them.
-fn definition() -> clap::Command {
-    let taru = clap::Command::new("taru").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
-    Global::augment_args(Command::augment_subcommands(taru))
 }

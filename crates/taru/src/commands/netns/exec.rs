@@ -10,7 +10,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use clap::ValueHint;
 use taru_netlink::named;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{CWD, FsType, OpenFlags, StatfsFlags, fstatfs, openat};
@@ -34,13 +33,7 @@ pub(super) struct Args {
     #[arg(value_name = "WHERE")]
     netns: String,
     /// The program and its arguments
-    #[arg(
-        value_name = "COMMAND",
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_hint = ValueHint::CommandWithArguments
-    )]
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
 
