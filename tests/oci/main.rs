@@ -1,4 +1,18 @@
 //! Conformance: what the OCI runtime specification and its users expect of any runtime.
 //! The same tests pass on runc and crun, but for what those are known to lack.
 
+mod cgroups;
+mod devices;
+mod exec;
+mod hooks;
+mod identity;
+mod invocation;
 mod lifecycle;
+mod mounts;
+mod namespaces;
+mod network;
+mod process;
+mod rootless;
+mod seccomp;
+mod state;
+mod terminal;

@@ -6,11 +6,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use taru_stdx::Result;
 
+mod archive;
 mod ci;
+mod crun_suite;
 mod dist;
+mod peers;
+mod sandbox;
 mod setup;
 mod taru;
 mod tidy;
+mod totals;
 mod workspace;
 
 /// The tasks of the taru workspace.
@@ -31,6 +36,12 @@ enum Task {
     Setup(setup::Arguments),
     /// Build both executables as they are shipped and print their sizes
     Dist,
+    /// Fetch today's crun and runc below target/peers
+    Peers,
+    /// Run crun's own test suite against a runtime and compare by name with crun and runc
+    CrunSuite(crun_suite::Arguments),
+    /// Run a command in namespaces and control groups of its own
+    Sandbox(sandbox::Arguments),
     /// Build taru and execute it: `cargo taru run host -- CMD`
     #[command(disable_help_flag = true)]
     Taru {
@@ -60,6 +71,9 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Tidy => tidy::run(),
         Task::Setup(arguments) => setup::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Dist => dist::run().map(|_| ExitCode::SUCCESS),
+        Task::Peers => peers::run().map(|()| ExitCode::SUCCESS),
+        Task::CrunSuite(arguments) => crun_suite::run(&arguments),
+        Task::Sandbox(arguments) => sandbox::run(&arguments),
         Task::Taru { arguments } => taru::run(&arguments),
     }
 }

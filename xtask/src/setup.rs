@@ -31,6 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("skopeo", "a peer that reads OCI image layouts"),
     ("ca-certificates", "fetching over https"),
     ("dpkg-dev", "unpacks Debian source packages: crun's test suite"),
+    ("patchelf", "binds the peers of a later Debian release to their own libraries"),
     ("mmdebstrap", "makes the root file system of the test machine"),
     ("user-mode-linux", "the test machine: a kernel with cgroup v2 as a process"),
     ("cpio", "packs the test machine's initial file system"),

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use taru_stdx::{Context, Error, Kind, Result};
 
@@ -66,6 +66,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         return Err(failed(command, output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// An exit code that repeats how a program ended, as a shell would: 128 + the signal that killed it.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 /// Whether this process may do what only root may.

@@ -25,6 +25,8 @@
 //! | `group` | a group: one directory in each hierarchy |
 //! | `controllers` | one file a controller: limits and usage on v1 and v2 |
 //! | `devices` | device rules as v1 lines and as a v2 BPF program |
+//! | `stats` | usage in one form for both |
+//! | `notify` | a group that became empty, memory that ran out |
 //! | `members`, `freeze`, `kill`, `remove` | processes in, stopped, ended; the group gone |
 //!
 //! The crate starts no thread, prints nothing, and knows no OCI type.
@@ -39,7 +41,9 @@ mod hierarchy;
 mod kill;
 mod limits;
 mod members;
+mod notify;
 mod remove;
+mod stats;
 mod subtree;
 
 pub use controller::Controller;
@@ -49,3 +53,8 @@ pub use group::Cgroup;
 pub use hierarchy::{Hierarchy, Layout, Mounted, V1};
 pub use limits::{Cpu, Cpuset, Device, Io, Limits, Max, Memory, Net, Rdma, Skipped, WeightDevice};
 pub use members::Joiner;
+pub use notify::{EmptyWatch, Oom, OomWatch};
+pub use stats::{
+    Counter, CpuStats, CpusetStats, IoCount, IoStats, MemoryStats, PidsStats, Pressure, RdmaStats, Stall,
+    Stats,
+};

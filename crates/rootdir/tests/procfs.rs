@@ -5,33 +5,11 @@
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
 
 use taru_rootdir::{Proc, Subset};
 use taru_stdx::Kind;
 use taru_sys::fs::{self, CWD, OpenFlags};
 use taru_sys::mount::{self, MountFlags};
-
-/// Runs the rest of the test `name` in a mount namespace of its own; `true` inside it.
-fn in_mount_namespace(name: &str) -> bool {
-    if std::env::var_os("TARU_TEST_INSIDE").is_some() {
-        return true;
-    }
-    let done = Command::new("unshare")
-        .args(["--mount", "--propagation", "private"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env("TARU_TEST_INSIDE", "1")
-        .output();
-    match done {
-        Ok(done) if done.status.success() => {}
-        Ok(done) if String::from_utf8_lossy(&done.stderr).contains("Operation not permitted") => {
-            println!("SKIP {name}: a mount namespace");
-        }
-        other => panic!("{name}: {other:?}"),
-    }
-    false
-}
 
 #[test]
 fn reads_writes_and_follows() {
@@ -74,8 +52,7 @@ fn reads_writes_and_follows() {
 fn a_private_instance_is_mounted_nowhere() {
     let proc = match Proc::private(Subset::Pids) {
         Err(e) if e.kind() == Kind::Permission => {
-            println!("SKIP a_private_instance_is_mounted_nowhere: CAP_SYS_ADMIN");
-            return;
+            return taru_testkit::skip("a_private_instance_is_mounted_nowhere", "CAP_SYS_ADMIN");
         }
         made => made.unwrap(),
     };
@@ -89,39 +66,38 @@ fn a_private_instance_is_mounted_nowhere() {
 
 #[test]
 fn a_false_proc_and_covered_entries_are_found_out() {
-    if !in_mount_namespace("a_false_proc_and_covered_entries_are_found_out") {
-        return;
-    }
-    let none = MountFlags::empty();
-    let before = Proc::host().unwrap();
-    // Entries covered by a file, as an attacker would cover attr/exec.
-    mount::mount(
-        Some(Path::new("/dev/null")),
-        Path::new("/proc/self/oom_score_adj"),
-        None,
-        MountFlags::BIND,
-        None,
-    )
-    .unwrap();
-    let e = before.write("self/oom_score_adj", b"0").unwrap_err();
-    assert!(e.chain().to_string().ends_with("Invalid cross-device link"), "{}", e.chain());
-    // A covered sysctl is reached all the same, through an instance nobody can cover.
-    mount::mount(
-        Some(Path::new("/dev/null")),
-        Path::new("/proc/sys/kernel/domainname"),
-        None,
-        MountFlags::BIND,
-        None,
-    )
-    .unwrap();
-    let name = Proc::private(Subset::All).unwrap().read_bounded("sys/kernel/domainname", 100).unwrap();
-    before.write("sys/kernel/domainname", &name).unwrap();
+    taru_testkit::in_namespaces(&["--mount", "--propagation", "private"], || {
+        let none = MountFlags::empty();
+        let before = Proc::host().unwrap();
+        // Entries covered by a file, as an attacker would cover attr/exec.
+        mount::mount(
+            Some(Path::new("/dev/null")),
+            Path::new("/proc/self/oom_score_adj"),
+            None,
+            MountFlags::BIND,
+            None,
+        )
+        .unwrap();
+        let e = before.write("self/oom_score_adj", b"0").unwrap_err();
+        assert!(e.chain().to_string().ends_with("Invalid cross-device link"), "{}", e.chain());
+        // A covered sysctl is reached all the same, through an instance nobody can cover.
+        mount::mount(
+            Some(Path::new("/dev/null")),
+            Path::new("/proc/sys/kernel/domainname"),
+            None,
+            MountFlags::BIND,
+            None,
+        )
+        .unwrap();
+        let name = Proc::private(Subset::All).unwrap().read_bounded("sys/kernel/domainname", 100).unwrap();
+        before.write("sys/kernel/domainname", &name).unwrap();
 
-    mount::mount(None, Path::new("/proc"), Some("tmpfs"), none, None).unwrap();
-    assert_eq!(Proc::host().unwrap_err().kind(), Kind::Unsupported);
-    assert!(Proc::open().unwrap().read_text("self/stat", 4096).unwrap().contains(" ("));
-    // A subdirectory of a real procfs is not its root.
-    let sub = before.self_dir().unwrap();
-    let fd = mount::open_tree(sub.as_fd(), Path::new("fdinfo"), mount::OpenTree::CLONE).unwrap();
-    assert_eq!(Proc::from_fd(fd).unwrap_err().kind(), Kind::Unsupported);
+        mount::mount(None, Path::new("/proc"), Some("tmpfs"), none, None).unwrap();
+        assert_eq!(Proc::host().unwrap_err().kind(), Kind::Unsupported);
+        assert!(Proc::open().unwrap().read_text("self/stat", 4096).unwrap().contains(" ("));
+        // A subdirectory of a real procfs is not its root.
+        let sub = before.self_dir().unwrap();
+        let fd = mount::open_tree(sub.as_fd(), Path::new("fdinfo"), mount::OpenTree::CLONE).unwrap();
+        assert_eq!(Proc::from_fd(fd).unwrap_err().kind(), Kind::Unsupported);
+    });
 }

@@ -29,7 +29,7 @@ pub struct Global {
     /// What to write: messages of this level and above
     #[arg(long, value_name = "LEVEL", default_value = "warning")]
     pub log_level: LogLevel,
-    /// Keep the state of containers in DIR [default: /run/taru, or $XDG_RUNTIME_DIR/taru for an ordinary user]
+    /// Keep the state of containers in DIR [default: /run/taru/runtime, or $XDG_RUNTIME_DIR/taru/runtime for an ordinary user]
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// Have systemd make the control groups; cgroupsPath is then slice:prefix:name

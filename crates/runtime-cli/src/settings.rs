@@ -44,14 +44,15 @@ impl Settings {
     }
 }
 
-/// `/run/taru` for the host's root, `$XDG_RUNTIME_DIR/taru` for whoever has that directory.
+/// `/run/taru/runtime` for the host's root, `$XDG_RUNTIME_DIR/taru/runtime` for whoever has that directory: where
+/// `taru` keeps it as well, so that each sees the other's containers.
 fn default_root() -> Result<PathBuf> {
     if user::geteuid() == 0 && !in_user_namespace() {
-        return Ok("/run/taru".into());
+        return Ok("/run/taru/runtime".into());
     }
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
-        Some(dir) => Ok(PathBuf::from(dir).join("taru")),
-        None if user::geteuid() == 0 => Ok("/run/taru".into()),
+        Some(dir) => Ok(PathBuf::from(dir).join("taru/runtime")),
+        None if user::geteuid() == 0 => Ok("/run/taru/runtime".into()),
         None => Err(Error::new(Kind::NotFound, "find a directory for the state: XDG_RUNTIME_DIR is not set")
             .hint("name one with --root, for example --root ~/.cache/taru")),
     }

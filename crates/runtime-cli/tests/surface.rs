@@ -233,3 +233,30 @@ fn a_full_disk_under_standard_output_is_said() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(err, "taru-runtime: write to standard output: No space left on device\n");
 }
+
+#[test]
+fn features_hold_all_that_runc_has() {
+    let ours: serde_json::Value = serde_json::from_str(&taru(&["features"]).out).unwrap();
+    assert_eq!(
+        (ours["ociVersionMin"].as_str(), ours["ociVersionMax"].as_str()),
+        (Some("1.0.0"), Some("1.3.0"))
+    );
+    let Ok(theirs) = Command::new("runc").arg("features").output() else {
+        taru_testkit::skip("features_hold_all_that_runc_has", "runc");
+        return;
+    };
+    let theirs: serde_json::Value = serde_json::from_slice(&theirs.stdout).unwrap();
+    for pointer in [
+        "/hooks",
+        "/mountOptions",
+        "/linux/namespaces",
+        "/linux/capabilities",
+        "/linux/seccomp/actions",
+        "/linux/seccomp/operators",
+        "/linux/seccomp/archs",
+    ] {
+        let list = |of: &serde_json::Value| of.pointer(pointer).unwrap().as_array().unwrap().clone();
+        let missing: Vec<_> = list(&theirs).into_iter().filter(|word| !list(&ours).contains(word)).collect();
+        assert!(missing.is_empty(), "{pointer}: {missing:?}");
+    }
+}

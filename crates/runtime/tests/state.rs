@@ -186,7 +186,7 @@ fn a_state_directory_that_others_can_write_is_refused() {
 fn many_creates_of_one_id_have_one_winner() {
     let dir = Dir::new("race");
     let store = Store::open(&dir.0);
-    for round in 0..50 {
+    for round in 0..200 {
         let id = format!("c{round}");
         let won: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)

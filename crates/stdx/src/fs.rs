@@ -62,7 +62,8 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// Any error of reading; [`Kind::Limit`] if there is more.
 pub fn read_file_bounded(file: &File, limit: u64, what: impl Fn() -> String) -> Result<Vec<u8>> {
-    let mut content = Vec::new();
+    // With room from the start, a file of a page is one read and one that finds its end.
+    let mut content = Vec::with_capacity(limit.min(4096) as usize);
     file.take(limit + 1).read_to_end(&mut content).context(&what)?;
     if content.len() as u64 > limit {
         return Err(Error::new(Kind::Limit, format!("{}: larger than {limit} bytes", what())));

@@ -783,12 +783,6 @@ pub fn getcwd() -> Result<PathBuf> {
     Ok(PathBuf::from(std::ffi::OsString::from_vec(text)))
 }
 
-/// Sets the mode bits that new files do not get, and returns the former ones (umask(2)).
-pub fn umask(mask: u32) -> u32 {
-    // SAFETY: takes a number and cannot fail.
-    unsafe { libc::umask(mask & 0o777) }
-}
-
 /// Starts writing all that is cached, and waits for it (sync(2)).
 pub fn sync() {
     // SAFETY: takes nothing and cannot fail.

@@ -19,6 +19,7 @@ pub mod mask {
 }
 
 /// An instance of inotify: a queue of events, close-on-exec and non-blocking. Readable when not empty.
+#[derive(Debug)]
 pub struct Inotify(OwnedFd);
 
 /// An event.

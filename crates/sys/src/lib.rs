@@ -20,6 +20,7 @@ pub mod ns;
 mod path;
 pub mod poll;
 pub mod process;
+pub mod regex;
 pub mod sched;
 pub mod seccomp;
 pub mod signal;

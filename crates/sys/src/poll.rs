@@ -24,14 +24,33 @@ pub mod events {
 /// ppoll(2)'s; EINTR when a signal handler ran.
 pub fn poll<const N: usize>(fds: [(BorrowedFd<'_>, i16); N], timeout: Option<Duration>) -> Result<[i16; N]> {
     let mut entries = fds.map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
+    wait(&mut entries, timeout)?;
+    Ok(entries.map(|e| e.revents))
+}
+
+/// As [`poll`], for as many descriptors as there happen to be.
+///
+/// # Errors
+/// As [`poll`].
+pub fn poll_all(fds: &[(BorrowedFd<'_>, i16)], timeout: Option<Duration>) -> Result<Vec<i16>> {
+    let mut entries: Vec<libc::pollfd> = fds
+        .iter()
+        .map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events: *events, revents: 0 })
+        .collect();
+    wait(&mut entries, timeout)?;
+    Ok(entries.iter().map(|e| e.revents).collect())
+}
+
+fn wait(entries: &mut [libc::pollfd], timeout: Option<Duration>) -> Result<()> {
     let limit = timeout.map(|t| libc::timespec {
         tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: t.subsec_nanos().into(),
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), |t| t as *const libc::timespec);
-    // SAFETY: `entries` is an array of N initialised pollfd whose descriptors are borrowed for the call;
+    // SAFETY: `entries` is a slice of initialised pollfd whose descriptors the caller borrows for the call;
     // `limit` is null or points to a timespec that outlives it; a null signal mask changes no mask.
-    let n = unsafe { libc::ppoll(entries.as_mut_ptr(), N as libc::nfds_t, limit, std::ptr::null()) };
+    let n =
+        unsafe { libc::ppoll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, limit, std::ptr::null()) };
     check(n.into(), "ppoll", String::new)?;
-    Ok(entries.map(|e| e.revents))
+    Ok(())
 }

@@ -9,5 +9,6 @@
 
 pub mod cli;
 pub mod commands;
+pub mod engine;
 pub mod options;
 pub mod output;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use taru_stdx::{Context, Error, Kind, Result};
 
-use crate::cli::{Global, LogLevel};
+use crate::options::{Global, LogLevel};
 
 /// The status of `taru` when it cannot start the program it was asked to run, as Docker has it.
 pub const OWN_FAILURE: u8 = 125;
@@ -25,13 +25,17 @@ pub enum Edge {
 
 /// The exit status of a failure: the only place where a [`Kind`] becomes a number.
 pub fn exit_code(kind: Kind, edge: Edge) -> ExitCode {
-    let number = match (edge, kind) {
+    ExitCode::from(exit_number(kind, edge))
+}
+
+/// As [`exit_code`], as a number.
+pub fn exit_number(kind: Kind, edge: Edge) -> u8 {
+    match (edge, kind) {
         (_, Kind::Exec(number)) => u8::try_from(number).unwrap_or(126),
         (Edge::Program, _) => OWN_FAILURE,
         (Edge::Plain, Kind::Invalid) => USAGE,
         (Edge::Plain, _) => 1,
-    };
-    ExitCode::from(number)
+    }
 }
 
 /// Prints a failure: its chain on one line, then its hints.
@@ -42,6 +46,24 @@ pub fn report(error: &Error) {
     }
     // One write, so that the lines of two processes do not mix; nothing is left to tell a failure to.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Does `act` for each of `keys`, past failures, which are reported one by one.
+///
+/// # Errors
+/// None; the status is that of the first failure.
+pub fn each(keys: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    let mut failed = false;
+    for key in keys {
+        if let Err(error) = act(key) {
+            report(&error);
+            if !std::mem::replace(&mut failed, true) {
+                code = exit_code(error.kind(), Edge::Plain);
+            }
+        }
+    }
+    Ok(code)
 }
 
 /// Prints a note on standard error if `--log-level` asks for `level`.

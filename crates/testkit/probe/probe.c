@@ -377,6 +377,9 @@ static int seccomp_agent_mode(const char *path)
 	int fd = receive_fd(connection, text, sizeof text);
 	if (fd < 0)
 		return die("receive listener");
+		for (char *c = text; *c; c++)
+		if (*c == '\n')
+			*c = ' ';
 	printf("state %s\n", text);
 	fflush(stdout);
 	for (;;) {

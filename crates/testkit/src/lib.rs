@@ -19,8 +19,8 @@
 //! `taru-runtime` built beside the test.
 
 mod bundle;
-mod container;
 mod leak;
+mod namespaces;
 mod outcome;
 mod probe;
 mod process;
@@ -28,10 +28,10 @@ mod runtime;
 mod sandbox;
 
 pub use bundle::Bundle;
-pub use container::Container;
 pub use leak::{Leaks, Snapshot};
+pub use namespaces::in_namespaces;
 pub use outcome::{peer_note, skip};
 pub use probe::probe;
-pub use process::{Invocation, Output, Running};
-pub use runtime::{Family, Runtime};
-pub use sandbox::{Sandbox, eventually, sandbox, sandbox_with_peers};
+pub use process::{Invocation, Output, Running, eventually};
+pub use runtime::{Container, Family, Runtime};
+pub use sandbox::{Sandbox, sandbox, sandbox_with_peers};

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::process::JUDGES_WORDS;
 use crate::{Bundle, Family, Invocation, Leaks, Runtime, Snapshot, leak, outcome, probe};
 
 /// The sandbox's own directory, on the sandbox's own `/run`.
@@ -137,19 +138,6 @@ fn lies_in_tmp() -> bool {
     std::env::current_exe().is_ok_and(|path| path.starts_with("/tmp"))
 }
 
-/// Waits until `condition` holds.
-///
-/// # Panics
-/// When it does not within a generous bound; a test never depends on how long it takes.
-#[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(3));
-    }
-}
-
 /// Runs `body` in a sandbox with the runtime under test, then the leak check. Call it once, as the
 /// whole of a `#[test]` function.
 ///
@@ -269,6 +257,7 @@ fn run_body<F: FnOnce(&Sandbox)>(body: F, name: &str, inside: &str) {
         fs::create_dir_all(Path::new(DIR).join(dir)).expect("make the sandbox's directories");
     }
     let runtime = Runtime::new(program.into(), Path::new(DIR), marker);
+    JUDGES_WORDS.store(runtime.family() == Family::Taru, Ordering::Relaxed);
     let before = take_snapshot(marker, runtime.root());
     let sandbox =
         Sandbox { name: name.to_owned(), marker: marker.to_owned(), runtime, before, bundles: Cell::new(0) };

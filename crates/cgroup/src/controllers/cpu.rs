@@ -3,9 +3,12 @@
 use taru_stdx::{Error, Result};
 use taru_sys::errno;
 
+use super::text;
+use super::usage::read;
 use crate::dir::Dir;
 use crate::group::Place;
 use crate::limits::{Cpu, Max, Skipped};
+use crate::stats::CpuStats;
 
 /// The bounds of v1's shares (MIN_SHARES, MAX_SHARES of the scheduler).
 const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
@@ -117,6 +120,51 @@ fn bandwidth<const N: usize>(dir: &Dir, files: [(&str, Option<String>); N]) -> R
         }
     }
     again.into_iter().try_for_each(|(file, value)| dir.write(file, value))
+}
+
+/// Reads CPU time from where `cpuacct` is on v1, and the throttling from where `cpu` is.
+pub(super) fn stats(cpu: Place<'_>, cpuacct: Place<'_>) -> Result<CpuStats> {
+    let mut stats = CpuStats::default();
+    if let Place::V1(dir) = cpuacct {
+        usage_v1(dir, &mut stats)?;
+    }
+    match cpu {
+        Place::V1(dir) => {
+            let stat = text::flat(&read(dir, "cpu.stat")?);
+            let value = |key: &str| stat.get(key).copied().unwrap_or(0);
+            stats.throttled_ns = value("throttled_time");
+            stats.burst_ns = value("burst_time");
+            throttling(&mut stats, value);
+        }
+        Place::V2(dir) => {
+            let stat = text::flat(&read(dir, "cpu.stat")?);
+            let value = |key: &str| stat.get(key).copied().unwrap_or(0);
+            stats.usage_ns = value("usage_usec") * 1000;
+            stats.user_ns = value("user_usec") * 1000;
+            stats.system_ns = value("system_usec") * 1000;
+            stats.throttled_ns = value("throttled_usec") * 1000;
+            stats.burst_ns = value("burst_usec") * 1000;
+            throttling(&mut stats, value);
+        }
+        Place::Nowhere => {}
+    }
+    Ok(stats)
+}
+
+fn throttling(stats: &mut CpuStats, value: impl Fn(&str) -> u64) {
+    stats.periods = value("nr_periods");
+    stats.throttled_periods = value("nr_throttled");
+    stats.bursts = value("nr_bursts");
+}
+
+fn usage_v1(dir: &Dir, stats: &mut CpuStats) -> Result<()> {
+    stats.usage_ns = text::number(&read(dir, "cpuacct.usage")?);
+    stats.user_ns = text::number(&read(dir, "cpuacct.usage_user")?);
+    stats.system_ns = text::number(&read(dir, "cpuacct.usage_sys")?);
+    stats.per_cpu_ns = text::numbers(&read(dir, "cpuacct.usage_percpu")?);
+    stats.per_cpu_user_ns = text::numbers(&read(dir, "cpuacct.usage_percpu_user")?);
+    stats.per_cpu_system_ns = text::numbers(&read(dir, "cpuacct.usage_percpu_sys")?);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use taru_stdx::{Error, Result};
 
+use super::usage::read;
 use crate::dir::Dir;
 use crate::limits::Cpuset;
+use crate::stats::CpusetStats;
 
 pub(super) fn apply(dir: &Dir, cpuset: &Cpuset) -> Result<()> {
     for (file, list) in [("cpuset.cpus", &cpuset.cpus), ("cpuset.mems", &cpuset.mems)] {
@@ -21,6 +23,21 @@ fn check(file: &str, list: &str) -> Result<()> {
     }
     Err(Error::invalid(format!("set `{file}` to `{}`: not a list of numbers", list.escape_debug()))
         .hint("a list is as `0-2,7`"))
+}
+
+pub(super) fn stats(dir: &Dir) -> Result<CpusetStats> {
+    // v1 has `effective_cpus`, v2 `cpus.effective`.
+    let list = |v2: &str, v1: &str| -> Result<String> {
+        let text = match dir.read_if_there(v2)? {
+            Some(text) => text,
+            None => read(dir, v1)?,
+        };
+        Ok(text.trim().to_owned())
+    };
+    Ok(CpusetStats {
+        cpus: list("cpuset.cpus.effective", "cpuset.effective_cpus")?,
+        mems: list("cpuset.mems.effective", "cpuset.effective_mems")?,
+    })
 }
 
 #[cfg(test)]

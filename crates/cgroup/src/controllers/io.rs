@@ -2,9 +2,12 @@
 
 use taru_stdx::Result;
 
+use super::text;
+use super::usage::read;
 use crate::dir::Dir;
 use crate::group::Place;
 use crate::limits::{Device, Io, Skipped};
+use crate::stats::{IoCount, IoStats};
 
 /// The v2 weight (1 to 10000) for a blkio weight (10 to 1000).
 pub fn weight_of_blkio(weight: u16) -> u64 {
@@ -109,6 +112,63 @@ fn throttle_v2(device: Device, key: &str, rate: u64) -> String {
     }
 }
 
+pub(super) fn stats(place: Place<'_>) -> Result<IoStats> {
+    let mut stats = IoStats::default();
+    match place {
+        Place::V1(dir) => {
+            stats.bytes =
+                first_of(dir, ["bfq.io_service_bytes", "io_service_bytes", "throttle.io_service_bytes"])?;
+            stats.operations = first_of(dir, ["bfq.io_serviced", "io_serviced", "throttle.io_serviced"])?;
+        }
+        Place::V2(dir) => (stats.bytes, stats.operations) = counts_v2(&read(dir, "io.stat")?),
+        Place::Nowhere => {}
+    }
+    Ok(stats)
+}
+
+/// The first of the files that has counted anything: each scheduler of v1 counts what goes through it.
+fn first_of(dir: &Dir, files: [&str; 3]) -> Result<Vec<IoCount>> {
+    for file in files {
+        let counts = counts_v1(&read(dir, &format!("blkio.{file}_recursive"))?);
+        if !counts.is_empty() {
+            return Ok(counts);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn device(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// `8:0 Read 4096` a line, and a `Total` without device at the end.
+fn counts_v1(text: &str) -> Vec<IoCount> {
+    let line = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (major, minor) = device(words.next()?)?;
+        let operation = words.next()?.to_owned();
+        Some(IoCount { major, minor, operation, value: words.next()?.parse().ok()? })
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6` a line.
+fn counts_v2(text: &str) -> (Vec<IoCount>, Vec<IoCount>) {
+    let (mut bytes, mut operations) = (Vec::new(), Vec::new());
+    for (name, keys) in text::nested(text) {
+        let Some((major, minor)) = device(name) else { continue };
+        for (key, operation) in [("r", "Read"), ("w", "Write"), ("d", "Discard")] {
+            for (unit, list) in [("bytes", &mut bytes), ("ios", &mut operations)] {
+                if let Some(value) = keys.get(format!("{key}{unit}").as_str()).and_then(|v| v.parse().ok()) {
+                    list.push(IoCount { major, minor, operation: operation.to_owned(), value });
+                }
+            }
+        }
+    }
+    (bytes, operations)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +181,18 @@ mod tests {
         let sda = Device { major: 8, minor: 0 };
         assert_eq!(throttle_v2(sda, "rbps", 1024), "8:0 rbps=1024");
         assert_eq!(throttle_v2(sda, "wiops", 0), "8:0 wiops=max");
+    }
+
+    #[test]
+    fn counts() {
+        let v1 = counts_v1("254:0 Read 4096\n254:0 Total 4096\nTotal 4096\n");
+        assert_eq!(v1.len(), 2);
+        let read = IoCount { major: 254, minor: 0, operation: "Read".to_owned(), value: 4096 };
+        assert_eq!(v1[0], read);
+        let (bytes, operations) =
+            counts_v2("254:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n8:0\nx y=1\n");
+        assert_eq!((bytes.len(), operations.len()), (3, 3));
+        assert_eq!(bytes[0], read);
+        assert_eq!(operations[0].value, 1);
     }
 }

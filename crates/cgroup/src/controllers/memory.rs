@@ -3,9 +3,12 @@
 use taru_stdx::{Error, Kind, Result};
 use taru_sys::errno;
 
+use super::text;
+use super::usage::{CounterFiles, counter, read};
 use crate::dir::Dir;
 use crate::group::Place;
 use crate::limits::{Max, Memory, Skipped};
+use crate::stats::MemoryStats;
 
 pub(super) fn apply(place: Place<'_>, memory: &Memory, skipped: &mut Vec<Skipped>) -> Result<()> {
     match place {
@@ -156,6 +159,70 @@ fn check_usage(dir: &Dir, file: &str, memory: &Memory) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Busy, format!("limit memory to `{limit}` bytes: the group uses {usage}")))
+}
+
+pub(super) fn stats(place: Place<'_>) -> Result<MemoryStats> {
+    match place {
+        Place::V1(dir) => stats_v1(dir),
+        Place::V2(dir) => stats_v2(dir),
+        Place::Nowhere => Ok(MemoryStats::default()),
+    }
+}
+
+fn stats_v1(dir: &Dir) -> Result<MemoryStats> {
+    let part = |prefix: &str| {
+        counter(
+            dir,
+            &CounterFiles {
+                usage: &format!("{prefix}.usage_in_bytes"),
+                peak: &format!("{prefix}.max_usage_in_bytes"),
+                limit: &format!("{prefix}.limit_in_bytes"),
+                failures: &format!("{prefix}.failcnt"),
+            },
+        )
+    };
+    let detail = text::flat(&read(dir, "memory.stat")?);
+    let oom = text::flat(&read(dir, "memory.oom_control")?);
+    Ok(MemoryStats {
+        memory: part("memory")?.unwrap_or_default(),
+        memory_and_swap: part("memory.memsw")?,
+        swap: None,
+        kernel: part("memory.kmem")?,
+        kernel_tcp: part("memory.kmem.tcp")?,
+        cache: detail.get("cache").copied().unwrap_or(0),
+        oom_kills: oom.get("oom_kill").copied().unwrap_or(0),
+        hierarchical: read(dir, "memory.use_hierarchy")?.trim() == "1",
+        detail,
+        pressure: None,
+    })
+}
+
+fn stats_v2(dir: &Dir) -> Result<MemoryStats> {
+    let part = |prefix: &str| {
+        counter(
+            dir,
+            &CounterFiles {
+                usage: &format!("{prefix}.current"),
+                peak: &format!("{prefix}.peak"),
+                limit: &format!("{prefix}.max"),
+                failures: "",
+            },
+        )
+    };
+    let detail = text::flat(&read(dir, "memory.stat")?);
+    let events = text::flat(&read(dir, "memory.events")?);
+    let event = |key: &str| events.get(key).copied().unwrap_or(0);
+    let mut memory = part("memory")?.unwrap_or_default();
+    memory.failures = event("max");
+    Ok(MemoryStats {
+        memory,
+        swap: part("memory.swap")?,
+        cache: detail.get("file").copied().unwrap_or(0),
+        oom_kills: event("oom_kill"),
+        hierarchical: true,
+        detail,
+        ..MemoryStats::default()
+    })
 }
 
 #[cfg(test)]

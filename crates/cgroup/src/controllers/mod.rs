@@ -7,7 +7,9 @@ mod io;
 mod memory;
 mod net;
 mod rdma;
+mod text;
 mod unified;
+mod usage;
 
 use taru_stdx::{Error, Kind, Result};
 

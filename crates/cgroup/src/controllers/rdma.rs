@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use taru_stdx::Result;
 
-use super::word;
+use super::usage::read;
+use super::{text, word};
 use crate::dir::Dir;
 use crate::limits::{Max, Rdma};
+use crate::stats::RdmaStats;
 
 pub(super) fn apply(dir: &Dir, limits: &BTreeMap<String, Rdma>) -> Result<()> {
     for (device, limit) in limits {
@@ -26,6 +28,15 @@ pub(super) fn apply_misc(dir: &Dir, limits: &BTreeMap<String, Max>) -> Result<()
 fn line(device: &str, limit: &Rdma) -> String {
     let max = |n: Option<u32>| n.map_or("max".to_owned(), |n| n.to_string());
     format!("{device} hca_handle={} hca_object={}", max(limit.handles), max(limit.objects))
+}
+
+pub(super) fn stats(dir: &Dir) -> Result<BTreeMap<String, RdmaStats>> {
+    let text = read(dir, "rdma.current")?;
+    let line = |(device, keys): (&str, BTreeMap<&str, &str>)| {
+        let value = |key: &str| keys.get(key).map_or(0, |v| text::number(v));
+        (device.to_owned(), RdmaStats { handles: value("hca_handle"), objects: value("hca_object") })
+    };
+    Ok(text::nested(&text).into_iter().map(line).collect())
 }
 
 #[cfg(test)]

@@ -46,6 +46,16 @@ impl Group {
         child
     }
 
+    /// Whether the group has that controller, on v1 or on v2.
+    pub(crate) fn has(&self, controller: Controller) -> bool {
+        let Some(dir) = self.group.dir_of(controller) else { return false };
+        if self.hierarchy.v1(controller).is_some() {
+            return true;
+        }
+        let enabled = std::fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
+        enabled.split_whitespace().any(|c| c == controller.v2_name())
+    }
+
     /// The text of a file of the group; `None` if there is none.
     pub(crate) fn file(&self, controller: Controller, file: &str) -> Option<String> {
         let dir = self.group.dir_of(controller)?;

@@ -1,10 +1,10 @@
 //! `list`: all containers of a state directory.
 
 use clap::{Args, ValueEnum};
-use taru_stdx::Result;
+use taru_stdx::{Error, Result};
 
 use crate::commands::Verb;
-use crate::commands::state::View;
+use crate::commands::state::{Users, View};
 use crate::settings::Settings;
 use crate::{output, table};
 
@@ -34,24 +34,34 @@ pub(crate) struct List {
 
 impl Verb for List {
     fn run(self, settings: &Settings) -> Result<u8> {
-        let mut views = Vec::new();
+        let mut loaded = Vec::new();
         for (id, found) in settings.store().list()? {
-            match found.and_then(|record| Ok(View::of(&record, record.status()?))) {
-                Ok(view) => views.push(view),
-                Err(e) => {
-                    settings.log.warning(&format!("leave out container `{id}`: {}", e.chain()));
-                }
+            match found {
+                Ok(record) => loaded.push(record),
+                Err(e) => left_out(settings, &id, &e),
             }
         }
         if self.quiet {
-            output::text(&views.iter().map(|v| format!("{}\n", v.id)).collect::<String>())?;
-        } else if self.format == Format::Json {
-            output::json_line(&views)?;
-        } else {
-            output::text(&to_table(&views))?;
+            output::text(&loaded.iter().map(|r| format!("{}\n", r.state.id)).collect::<String>())?;
+            return Ok(0);
+        }
+        let (mut views, mut users) = (Vec::new(), Users::default());
+        for record in &loaded {
+            match record.status() {
+                Ok(status) => views.push(View::of(record, status, &mut users)),
+                Err(e) => left_out(settings, &record.state.id, &e),
+            }
+        }
+        match self.format {
+            Format::Json => output::json_line(&views)?,
+            Format::Table => output::text(&to_table(&views))?,
         }
         Ok(0)
     }
+}
+
+fn left_out(settings: &Settings, id: &str, error: &Error) {
+    settings.log.warning(&format!("leave out container `{id}`: {}", error.chain()));
 }
 
 fn to_table(views: &[View]) -> String {

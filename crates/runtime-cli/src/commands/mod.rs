@@ -1,11 +1,13 @@
 //! The commands: a table, and a file for each.
 
 mod checkpoint;
+mod features;
 mod list;
 mod pause;
 mod ps;
 mod spec;
 mod state;
+mod supervise;
 
 use clap::{ArgMatches, Args};
 use taru_stdx::{Context, Result};
@@ -42,6 +44,8 @@ pub(crate) const COMMANDS: &[Entry] = &[
     entry::<pause::Pause>("pause"),
     entry::<pause::Resume>("resume"),
     entry::<spec::Spec>("spec"),
+    entry::<features::Features>("features"),
+    entry::<supervise::Supervise>("supervise"),
     entry::<checkpoint::Checkpoint>("checkpoint"),
     entry::<checkpoint::Restore>("restore"),
 ];

@@ -27,7 +27,7 @@ pub(crate) struct State {
 impl Verb for State {
     fn run(self, settings: &Settings) -> Result<u8> {
         let record = settings.store().load(&self.id)?;
-        output::json(&View::of(&record, record.status()?), "  ")?;
+        output::json(&View::of(&record, record.status()?, &mut Users::default()), "  ")?;
         Ok(0)
     }
 }
@@ -50,7 +50,7 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn of(record: &Record, status: Status) -> View {
+    pub(super) fn of(record: &Record, status: Status, users: &mut Users) -> View {
         let state = record.state.clone();
         View {
             oci_version: state.oci_version,
@@ -61,7 +61,7 @@ impl View {
             rootfs: state.rootfs,
             created: state.created,
             annotations: state.annotations,
-            owner: user_name(state.owner),
+            owner: users.name(state.owner),
         }
     }
 }
@@ -70,13 +70,24 @@ fn as_text<S: serde::Serializer>(status: &Status, serializer: S) -> std::result:
     serializer.collect_str(status)
 }
 
-/// The name of a user in /etc/passwd, the number if it is not there. Read here, not through the C
-/// library: a static program must not load the modules of nsswitch.conf.
-fn user_name(uid: u32) -> String {
-    /// Larger files than this hold no login names.
-    const LIMIT: u64 = 4 << 20;
-    let text = taru_stdx::fs::read_bounded("/etc/passwd".as_ref(), LIMIT).unwrap_or_default();
-    name_in_passwd(&String::from_utf8_lossy(&text), uid).unwrap_or_else(|| uid.to_string())
+/// The names of users in /etc/passwd. Read here, not through the C library: a static program must not load
+/// the modules of nsswitch.conf.
+#[derive(Default)]
+pub(super) struct Users {
+    names: BTreeMap<u32, String>,
+}
+
+impl Users {
+    /// The user's name, or number where it has none.
+    fn name(&mut self, uid: u32) -> String {
+        /// Larger files than this hold no login names.
+        const LIMIT: u64 = 4 << 20;
+        let look = || {
+            let text = taru_stdx::fs::read_bounded("/etc/passwd".as_ref(), LIMIT).unwrap_or_default();
+            name_in_passwd(&String::from_utf8_lossy(&text), uid).unwrap_or_else(|| uid.to_string())
+        };
+        self.names.entry(uid).or_insert_with(look).clone()
+    }
 }
 
 fn name_in_passwd(text: &str, uid: u32) -> Option<String> {

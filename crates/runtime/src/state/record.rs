@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use taru_cgroup::Cgroup;
@@ -88,7 +88,7 @@ impl State {
             rootfs: rootfs.to_owned(),
             created: taru_stdx::time::rfc3339(std::time::SystemTime::now()),
             owner,
-            boot: boot_id(),
+            boot: boot_id().to_owned(),
             complete: false,
             init: None,
             cgroup: CgroupRecord::default(),
@@ -264,10 +264,13 @@ fn parse(text: &[u8], id: &str) -> Result<State> {
     Ok(state)
 }
 
-/// This boot's id, or nothing where /proc/sys is hidden.
-fn boot_id() -> String {
-    let read = File::open("/proc/sys/kernel/random/boot_id").and_then(std::io::read_to_string);
-    read.map(|text| text.trim_end().to_owned()).unwrap_or_default()
+/// This boot's id, or nothing where /proc/sys is hidden. It cannot change under us, so it is read once.
+fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| {
+        let read = read_bounded("/proc/sys/kernel/random/boot_id".as_ref(), 256).unwrap_or_default();
+        String::from_utf8_lossy(&read).trim_end().to_owned()
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use taru_stdx::fs::{Sync, replace};
 use taru_stdx::{Context, Error, Kind, Result};
@@ -46,19 +47,29 @@ impl Store {
             Error::new(Kind::Exists, format!("container with given ID already exists: `{id}`"))
                 .hint(format!("choose another id, or remove it: taru-runtime delete {id}"))
         };
-        // Twice at most: the first directory may be removed under us by a `delete --force`.
-        for _ in 0..2 {
+        // Others can lock what we have just made: a `list` that looks at it, a `delete --force` that removes
+        // it, a `create` that takes it over. All are short.
+        let mut is_own = false;
+        for _ in 0..100 {
             let made = self.make(&dir)?;
-            let Some(lock) = Lock::attempt(&dir)? else {
-                if made {
-                    continue; // somebody was quicker to lock what we made, to remove it
+            is_own |= made;
+            let lock = match Lock::attempt(&dir) {
+                Ok(Some(lock)) => lock,
+                Ok(None) if !is_own => return Err(exists()),
+                Ok(None) => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
                 }
-                return Err(exists());
+                Err(e) if e.kind() == Kind::NotFound => continue, // removed meanwhile
+                Err(e) => return Err(e),
             };
             if lock.is_removed() {
                 continue;
             }
-            if !made && (dir.join(STATE).symlink_metadata().is_ok() || !self.is_ours(&lock)?) {
+            // Also in a directory that we made: between that and our lock, another may have taken it over and
+            // be done already.
+            let is_taken = dir.join(STATE).symlink_metadata().is_ok();
+            if is_taken || (!made && !self.is_ours(&lock)?) {
                 return Err(exists());
             }
             let reservation = Reservation { dir, id: id.to_owned(), lock: Some(lock) };

@@ -5,23 +5,45 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args as _, Subcommand};
 use taru_stdx::Result;
 
-use crate::cli::Global;
+use crate::options::Global;
 use crate::output::Edge;
 
+mod completion;
+mod exec;
+mod inspect;
+mod kill;
 mod link;
+mod logs;
 mod netns;
+mod ps;
+mod rm;
+mod run;
+mod start;
+mod stop;
 mod version;
+mod wait;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)] // the help of a verb stands on its `Args`
 pub enum Command {
+    Completion(completion::Args),
+    Exec(exec::Args),
+    Inspect(inspect::Args),
+    Kill(kill::Args),
     Link(link::Args),
+    Logs(logs::Args),
     Netns(netns::Args),
+    Ps(ps::Args),
+    Rm(rm::Args),
+    Run(Box<run::Args>),
+    Start(start::Args),
+    Stop(stop::Args),
     Version(version::Args),
+    Wait(wait::Args),
 }
 
 impl Command {
@@ -31,9 +53,20 @@ impl Command {
     /// What the verb fails with; printed by the caller.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
+            Command::Completion(args) => completion::run(&args, global, definition),
+            Command::Exec(args) => exec::run(&args, global),
+            Command::Inspect(args) => inspect::run(&args, global),
+            Command::Kill(args) => kill::run(&args, global),
             Command::Link(args) => link::run(&args, global),
+            Command::Logs(args) => logs::run(&args, global),
             Command::Netns(args) => netns::run(&args, global),
+            Command::Ps(args) => ps::run(&args, global),
+            Command::Rm(args) => rm::run(&args, global),
+            Command::Run(args) => run::run(&args, global),
+            Command::Start(args) => start::run(&args, global),
+            Command::Stop(args) => stop::run(&args, global),
             Command::Version(args) => version::run(&args, global),
+            Command::Wait(args) => wait::run(&args, global),
         }
     }
 
@@ -41,7 +74,15 @@ impl Command {
     pub fn edge(&self) -> Edge {
         match self {
             Command::Netns(args) => args.edge(),
-            Command::Link(_) | Command::Version(_) => Edge::Plain,
+            Command::Completion(_) | Command::Link(_) | Command::Version(_) => Edge::Plain,
+            Command::Exec(_) | Command::Run(_) => Edge::Program,
+            _ => Edge::Plain,
         }
     }
+}
+
+/// The verbs and the options they share, as completion scripts need them.
+fn definition() -> clap::Command {
+    let taru = clap::Command::new("taru").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
+    Global::augment_args(Command::augment_subcommands(taru))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use taru_stdx::{Context, Result};
 
-use crate::cli::{Format, Global};
+use crate::options::{Format, Global};
 use crate::output;
 
 /// Show the versions of taru and of the kernel

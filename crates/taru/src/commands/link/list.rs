@@ -5,7 +5,7 @@ use taru_netlink::{Link, Netlink};
 use taru_stdx::Result;
 
 use super::operand::socket;
-use crate::cli::Format;
+use crate::options::Format;
 use crate::output::{self, Table};
 
 /// List the links of a network namespace with their addresses

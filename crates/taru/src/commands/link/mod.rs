@@ -7,7 +7,7 @@ use clap::Subcommand;
 use taru_netlink::{move_device, named};
 use taru_stdx::Result;
 
-use crate::cli::Global;
+use crate::options::Global;
 use crate::output;
 
 mod add;

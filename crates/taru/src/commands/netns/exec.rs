@@ -10,13 +10,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use clap::ValueHint;
 use taru_netlink::named;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{CWD, FsType, OpenFlags, StatfsFlags, fstatfs, openat};
 use taru_sys::mount::{MountFlags, MoveMount, OpenTree, UmountFlags, mount, move_mount, open_tree, umount2};
 use taru_sys::ns::{Namespaces, setns, unshare};
 
-use crate::cli::{Global, LogLevel};
+use crate::options::{Global, LogLevel};
 use crate::output;
 
 /// Run a program in a network namespace
@@ -33,7 +34,13 @@ pub(super) struct Args {
     #[arg(value_name = "WHERE")]
     netns: String,
     /// The program and its arguments
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_hint = ValueHint::CommandWithArguments
+    )]
     command: Vec<OsString>,
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use taru_netlink::{Netlink, named, netns};
 use taru_stdx::{Error, Kind, Result};
 
-use crate::cli::{Format, Global};
+use crate::options::{Format, Global};
 use crate::output::{self, Edge, Table};
 
 mod exec;

@@ -9,7 +9,7 @@ use taru_stdx::{Context, Result};
 use taru_sys::inotify::{Event, Inotify, mask};
 use taru_sys::poll::{events, poll};
 
-use crate::cli::Format;
+use crate::options::Format;
 use crate::output;
 
 /// Tell of names as they are given and taken away, until interrupted

@@ -1,16 +1,12 @@
 //! `xtask ci`: every check and every test, on a machine that has only Rust, git and Debian's packages.
 
-mod totals;
-
-use std::io::{BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use taru_stdx::{Context, Error, Kind, Result};
 
-pub(crate) use totals::Totals;
-
-use crate::{dist, setup, tidy, workspace};
+use crate::totals::Totals;
+use crate::{crun_suite, dist, setup, tidy, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -31,13 +27,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     deny(&mut totals)?;
     let mut tests = workspace::cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]);
-    if !arguments.quick {
+    let shipped = if arguments.quick { None } else { Some(step("build", dist::run)?) };
+    if let Some([taru, runtime]) = &shipped {
         // What is shipped is what is tested.
-        let [taru, runtime] = step("build", dist::run)?;
         tests.env("TARU", taru).env("TARU_RUNTIME", runtime);
     }
     tests.args(["--", "--show-output"]);
-    let status = step("test", || totals_of(&mut tests, &mut totals))?;
+    let status = step("test", || totals.count(&mut tests))?;
+    if let Some([_, runtime]) = &shipped {
+        step("crun-suite", || crun_suite::count(runtime, &mut totals))?;
+    }
     totals.print_names();
     let seconds = begun.elapsed().as_secs();
     println!("ci took {} min {} s", seconds / 60, seconds % 60);
@@ -92,19 +91,4 @@ fn has_component(name: &str) -> Result<bool> {
     let mut command = workspace::cargo();
     Ok(workspace::status(command.args([name, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()))?
         .success())
-}
-
-/// Runs a command that prints what Rust's test harness prints, and counts it. Returns whether it succeeded.
-pub(crate) fn totals_of(command: &mut Command, totals: &mut Totals) -> Result<bool> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context(|| "run the tests")?;
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n') {
-            let line = line.context(|| "read what the tests print")?;
-            let line = String::from_utf8_lossy(&line);
-            if totals.read(&line) {
-                println!("{line}");
-            }
-        }
-    }
-    Ok(child.wait().context(|| "wait for the tests")?.success())
 }

@@ -1,0 +1,259 @@
+//! The supervisor: one small process that starts a container and waits for its end.
+//!
+//! ```text
+//! start      own session, subreaper ── executes `taru-runtime run --detach`, whose init becomes our child
+//! report     "started PID" on standard output, which is then closed: whoever started us may go
+//! watch      one poll(2): init's end, its output, its terminal, the control socket
+//! end        what is left of the output ── the exit file, synced ── `taru-runtime delete`
+//! ```
+//! It runs as long as the container does, and for most of that time nothing happens: it holds no
+//! tables, no JSON, no thread, and gives what it needed for the start back before it waits.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use taru_runtime::state::Process;
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::poll::{events, poll_all};
+use taru_sys::process::{self, Clone, Pid, Program};
+use taru_sys::signal::{self, SignalFd};
+use taru_sys::{fd, socket};
+
+use crate::control::Control;
+use crate::exit::Exit;
+use crate::facts::Facts;
+use crate::log::{CHUNK, Limits, Writer};
+use crate::streams::{Got, Streams, Theirs};
+
+/// What the supervisor is told.
+#[derive(Debug)]
+pub struct Options {
+    /// The words of a call of the runtime up to its command: the executable and global options.
+    pub runtime: Vec<OsString>,
+    /// The container's id.
+    pub id: String,
+    /// The bundle; the facts and the control socket lie there too.
+    pub bundle: PathBuf,
+    /// Where the log and the exit file are written.
+    pub dir: PathBuf,
+    /// Whether the container has a terminal.
+    pub tty: bool,
+    /// Whether its standard input stays open for those who attach.
+    pub interactive: bool,
+    /// How large the log may become.
+    pub limits: Limits,
+}
+
+/// Starts the container, reports on standard output whether that worked, and stays until it ended.
+///
+/// # Errors
+/// The container cannot be started; nothing of it is left then. Once it was reported as started,
+/// errors are those of recording its end.
+pub fn run(options: &Options) -> Result<()> {
+    // Fails only for the leader of a group, who has a session to lose; whoever started us sees to that.
+    let _ = process::setsid();
+    std::env::set_current_dir("/").context(|| "change to `/`")?;
+    process::set_child_subreaper(true).context(|| "become the parent of orphans")?;
+    let wanted = signal::Set::new(&[
+        signal::SIGCHLD,
+        signal::SIGHUP,
+        signal::SIGINT,
+        signal::SIGQUIT,
+        signal::SIGTERM,
+    ]);
+    signal::block(&wanted);
+    let signals = SignalFd::new(&wanted).context(|| "wait for signals")?;
+    let log = Writer::open(&options.dir, options.limits)?;
+    let (init, streams) = start(options)?;
+    let facts = Facts {
+        supervisor: Process::of_pid(process::getpid().0)?,
+        init: Process::of_pid(init.0).ok(),
+        started: SystemTime::now(),
+    };
+    facts.write(&options.bundle)?;
+    let control = Control::listen(&options.bundle)?;
+    report(init)?;
+
+    let mut watch = Watch { log, streams, control, signals, init };
+    let status = watch.until_end();
+    watch.drain();
+    let exit = Exit { status: u8::try_from(status).unwrap_or(255), finished: SystemTime::now() };
+    exit.write(&options.dir)?;
+    watch.control.ended(exit.status);
+    let words = words(options, &["delete", "--force", &options.id]);
+    spawn(words, [None, None, None])
+        .and_then(|child| process::wait_pidfd(child.as_fd()).context(|| "wait for the runtime").map(drop))
+}
+
+/// Executes the runtime, and returns init's pid and our ends of its streams.
+fn start(options: &Options) -> Result<(Pid, Streams)> {
+    let pid_file = options.bundle.join("init.pid");
+    let console = options.bundle.join("console");
+    let bundle = options.bundle.as_os_str();
+    let mut words = words(options, &["run", "--detach", "--pid-file"]);
+    words.extend([pid_file.as_os_str(), "--bundle".as_ref(), bundle].map(OsString::from));
+    let (mut streams, theirs, listener) = if options.tty {
+        words.extend(["--console-socket".into(), console.clone().into()]);
+        let listener =
+            UnixListener::bind(&console).context(|| format!("listen on `{}`", console.display()))?;
+        (Streams::default(), [None, None, None], Some(listener))
+    } else {
+        let (streams, theirs) = Streams::pipes(options.interactive)?;
+        (streams, theirs, None)
+    };
+    words.push(options.id.clone().into());
+    let child = spawn(words, theirs)?;
+    let exit = process::wait_pidfd(child.as_fd()).context(|| "wait for the runtime")?;
+    if exit.status() != 0 {
+        return Err(Error::new(Kind::System, said(&streams.take_text(4096))));
+    }
+    if let Some(listener) = listener {
+        streams = Streams::terminal_of(receive_terminal(&listener)?)?;
+        // Its only message has come.
+        let _ = std::fs::remove_file(&console);
+    }
+    let text = taru_stdx::fs::read_bounded(&pid_file, 64)?;
+    let pid = std::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
+    let pid = pid.ok_or_else(|| Error::invalid(format!("read `{}`: no pid", pid_file.display())))?;
+    Ok((Pid(pid), streams))
+}
+
+/// What a runtime that failed wrote to the streams that were to be the container's, on one line.
+fn said(text: &str) -> String {
+    let line = text.lines().next().unwrap_or("the runtime failed");
+    line.strip_prefix("taru-runtime: ").unwrap_or(line).to_owned()
+}
+
+/// The terminal that the runtime sends over the console socket.
+fn receive_terminal(listener: &UnixListener) -> Result<OwnedFd> {
+    let what = || "receive the container's terminal";
+    // The runtime connected before it ended; if it did not, there is nothing to wait for.
+    listener.set_nonblocking(true).context(what)?;
+    let (stream, _) = listener.accept().context(what)?;
+    stream.set_nonblocking(true).context(what)?;
+    let mut message = socket::receive_with_fds(stream.as_fd(), 4096).context(what)?;
+    message.fds.pop().ok_or_else(|| Error::new(Kind::System, format!("{}: no descriptor came", what())))
+}
+
+fn words(options: &Options, command: &[&str]) -> Vec<OsString> {
+    options.runtime.iter().cloned().chain(command.iter().map(OsString::from)).collect()
+}
+
+/// Executes `words` with the given standard streams; the null device stands for those missing.
+fn spawn(words: Vec<OsString>, streams: Theirs) -> Result<OwnedFd> {
+    let what = || "execute the runtime";
+    let null = File::options().read(true).write(true).open("/dev/null").context(|| "open `/dev/null`")?;
+    let env = std::env::vars_os().map(|(name, value)| [name, value].join(&OsString::from("=")).into_vec());
+    let path = words.first().cloned().unwrap_or_default().into_vec();
+    let program = Program::new(path, words.into_iter().map(OsString::into_vec), env).context(what)?;
+    if let Some(child) = process::clone3(&Clone::default()).context(what)? {
+        return Ok(child.pidfd);
+    }
+    for (number, stream) in (0..).zip(&streams) {
+        let stream = stream.as_ref().map_or(null.as_fd(), AsFd::as_fd);
+        if fd::replace_standard(stream, number).is_err() {
+            process::exit_now(126);
+        }
+    }
+    signal::reset_all();
+    let _ = program.execve();
+    process::exit_now(126)
+}
+
+/// Tells whoever started us, and lets go of them.
+fn report(init: Pid) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    // They may have been killed meanwhile, which is no reason to end.
+    let _ = out.write_all(format!("started {init}\n").as_bytes()).and_then(|()| out.flush());
+    let null = File::options().read(true).write(true).open("/dev/null").context(|| "open `/dev/null`")?;
+    for number in 0..3 {
+        fd::replace_standard(null.as_fd(), number).context(|| "let go of the standard streams")?;
+    }
+    Ok(())
+}
+
+/// All that is watched.
+struct Watch {
+    log: Writer,
+    streams: Streams,
+    control: Control,
+    signals: SignalFd,
+    init: Pid,
+}
+
+impl Watch {
+    /// Handles what happens until init ended; returns its exit status.
+    fn until_end(&mut self) -> i32 {
+        loop {
+            let mut wanted: Vec<(BorrowedFd<'_>, i16)> = vec![(self.signals.as_fd(), events::IN)];
+            wanted.extend(self.streams.outputs().map(|fd| (fd, events::IN)));
+            let outputs = wanted.len() - 1;
+            self.control.wanted(&self.streams, &mut wanted);
+            // Only EINTR and lack of memory are possible; either way the next round tries again.
+            let seen = poll_all(&wanted, None).unwrap_or_default();
+            drop(wanted);
+            if seen.first().is_some_and(|s| *s != 0)
+                && let Some(status) = self.signalled()
+            {
+                return status;
+            }
+            self.control.handle(&mut self.streams, seen.get(1 + outputs..).unwrap_or_default());
+            for n in (0..outputs).rev() {
+                if seen.get(1 + n).is_some_and(|s| *s != 0) {
+                    self.read_output(n);
+                }
+            }
+        }
+    }
+
+    /// Takes the signals that came. A polite end asked of the supervisor is the container's to give.
+    fn signalled(&mut self) -> Option<i32> {
+        while let Ok(Some(received)) = self.signals.read() {
+            if received.signal == signal::SIGTERM
+                && let Ok(init) = process::pidfd_open(self.init)
+            {
+                // It is our child and not reaped: the pid is still its own.
+                let _ = process::pidfd_send_signal(init.as_fd(), signal::SIGTERM);
+            }
+        }
+        let mut status = None;
+        // Orphans of the container's that outlived a shared pid namespace come to us as well.
+        while let Ok(Some((pid, exit))) = process::reap_any() {
+            if pid == self.init {
+                status = Some(exit.status());
+            }
+        }
+        status
+    }
+
+    /// Reads what output `n` has, logs it and sends it on; whether there was something.
+    fn read_output(&mut self, n: usize) -> bool {
+        let mut chunk = [0u8; CHUNK];
+        let Got::Bytes(length, stream) = self.streams.read(n, &mut chunk) else { return false };
+        let read = chunk.get(..length).unwrap_or_default();
+        // A disk that is full must not stop the container: what cannot be written is lost.
+        let _ = self.log.write(stream, read, SystemTime::now());
+        self.control.output(stream, read);
+        true
+    }
+
+    /// Reads what is left once init ended. What another process holds open and still writes to is not waited for.
+    fn drain(&mut self) {
+        /// More than all pipes and terminals hold.
+        const MOST: usize = 1024;
+        let outputs = self.streams.outputs().len();
+        for n in (0..outputs).rev() {
+            for _ in 0..MOST {
+                if !self.read_output(n) {
+                    break;
+                }
+            }
+        }
+    }
+}

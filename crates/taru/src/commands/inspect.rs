@@ -1,0 +1,65 @@
+//! `taru inspect`: all there is to know of containers.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use taru_stdx::{Result, time};
+
+use crate::engine::Engine;
+use crate::engine::reconcile::{self, Status};
+use crate::engine::record::Record;
+use crate::options::Global;
+use crate::output;
+
+/// Show all there is to know of containers, as JSON
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taru inspect web
+  taru inspect web | jq -r '.[0].state.pid'")]
+pub struct Args {
+    /// Names, ids or beginnings of ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
+    let mut engine = Engine::open(global)?;
+    let mut found = Vec::new();
+    for key in &args.containers {
+        let (record, status) = reconcile::one(&mut engine, key)?;
+        found.push(document(&engine, &record, &status));
+    }
+    output::json(&found)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn document(engine: &Engine, record: &Record, status: &Status) -> Value {
+    let mut state = json!({ "status": status.word() });
+    match status {
+        Status::Starting => {}
+        Status::Running { supervisor, init, started } => {
+            state["pid"] = json!(init.map(|p| p.pid));
+            state["supervisor"] = json!(supervisor.pid);
+            state["started"] = json!(time::rfc3339(*started));
+            state["bundle"] = json!(engine.dirs.bundle(&record.id));
+        }
+        Status::Ended(ended) => {
+            state["exitStatus"] = json!(ended.status);
+            state["finished"] = json!(ended.finished.map(time::rfc3339));
+            state["reason"] = json!(ended.reason);
+        }
+    }
+    json!({
+        "id": record.id,
+        "name": record.name,
+        "created": time::rfc3339(record.created),
+        "state": state,
+        "ids": record.uid_base.map(|first| json!({ "first": first, "count": crate::engine::idmap::SIZE })),
+        "directory": engine.dirs.container(&record.id),
+        "config": match &record.config {
+            Ok(config) => json!(config),
+            Err(damage) => json!({ "damaged": damage }),
+        },
+    })
+}

@@ -1,0 +1,155 @@
+//! `taru ps`: the containers there are.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use taru_stdx::{Result, time};
+
+use crate::engine::Engine;
+use crate::engine::config::{ContainerConfig, Root};
+use crate::engine::reconcile::{self, Status};
+use crate::engine::record::Record;
+use crate::options::{Format, Global, LogLevel};
+use crate::output::{self, Table};
+
+/// List containers
+///
+/// Without --all those that run. What is listed is asked of the kernel, not remembered.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taru ps
+  taru ps -a --format json
+  taru rm $(taru ps -aq)           remove every container that ended")]
+pub struct Args {
+    /// List those that ended too
+    #[arg(long, short)]
+    all: bool,
+    /// Print ids only, one a line
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print as a table or as JSON
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    name: &'a str,
+    root: String,
+    command: &'a [String],
+    created: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
+    let mut engine = Engine::open(global)?;
+    let mut list = reconcile::all(&mut engine, |record, error| {
+        output::note(global, LogLevel::Warn, &format!("container `{}`: {}", record.name, error.chain()));
+    })?;
+    list.retain(|(_, status)| args.all || !matches!(status, Status::Ended(_)));
+    if args.quiet {
+        let ids: String = list.iter().map(|(record, _)| format!("{}\n", record.short_id())).collect();
+        output::text(&ids)?;
+    } else if args.format == Format::Json {
+        let lines: Vec<Line<'_>> = list.iter().map(|(record, status)| line(record, status)).collect();
+        output::json(&lines)?;
+    } else {
+        let now = SystemTime::now();
+        let mut table = Table::new(&["ID", "NAME", "ROOT", "COMMAND", "CREATED", "STATUS"]);
+        for (record, status) in &list {
+            let config = record.config.as_ref().ok();
+            table.row(vec![
+                record.short_id().to_owned(),
+                record.name.clone(),
+                root(config),
+                shorten(&config.map(|c| c.args.join(" ")).unwrap_or_default(), 32),
+                format!("{} ago", age(record.created, now)),
+                describe(status, now),
+            ]);
+        }
+        table.print()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line<'a>(record: &'a Record, status: &'a Status) -> Line<'a> {
+    let config = record.config.as_ref().ok();
+    let ended = match status {
+        Status::Ended(ended) => Some(ended),
+        _ => None,
+    };
+    Line {
+        id: &record.id,
+        name: &record.name,
+        root: root(config),
+        command: config.map(|c| c.args.as_slice()).unwrap_or_default(),
+        created: time::rfc3339(record.created),
+        status: status.word(),
+        exit_status: ended.and_then(|e| e.status),
+        reason: ended.map(|e| e.reason.as_str()).filter(|r| !r.is_empty()),
+    }
+}
+
+fn root(config: Option<&ContainerConfig>) -> String {
+    match config.map(|c| &c.root) {
+        Some(Root::Host) => "host".to_owned(),
+        Some(Root::Directory { path, .. }) => path.display().to_string(),
+        None => "?".to_owned(),
+    }
+}
+
+fn describe(status: &Status, now: SystemTime) -> String {
+    match status {
+        Status::Starting => "starting".to_owned(),
+        Status::Running { started, .. } => format!("up {}", age(*started, now)),
+        Status::Ended(ended) => {
+            let code = ended.status.map_or("?".to_owned(), |s| s.to_string());
+            let when = ended.finished.map(|t| format!(" {} ago", age(t, now))).unwrap_or_default();
+            let reason = if ended.reason.is_empty() { String::new() } else { format!(": {}", ended.reason) };
+            format!("exited ({code}){when}{}", shorten(&reason, 60))
+        }
+    }
+}
+
+/// How long ago `then` was, in its largest unit.
+fn age(then: SystemTime, now: SystemTime) -> String {
+    let seconds = now.duration_since(then).unwrap_or_default().as_secs();
+    let (number, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn ages_have_one_unit() {
+        let then = SystemTime::UNIX_EPOCH;
+        for (seconds, text) in
+            [(0, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7_200, "2 hours"), (90_000, "1 day")]
+        {
+            assert_eq!(age(then, then + Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(age(then + Duration::from_secs(5), then), "0 seconds", "a clock that was set back");
+    }
+}

@@ -1,0 +1,38 @@
+//! `taru stop`: ask, wait, then force.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use taru_stdx::{Result, parse};
+
+use crate::engine::Engine;
+use crate::engine::stop;
+use crate::options::Global;
+use crate::output;
+
+/// Stop containers: ask with SIGTERM, and kill what has not ended in time
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taru stop web
+  taru stop -t 1m db               give it time to write everything down")]
+pub struct Args {
+    /// How long to wait before killing: seconds, or a duration such as 500ms or 1m
+    #[arg(long, short, value_name = "TIME", default_value = "10", value_parser = duration)]
+    time: Duration,
+    /// Names, ids or beginnings of ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
+    let mut engine = Engine::open(global)?;
+    output::each(&args.containers, |key| {
+        stop::stop(&mut engine, key, args.time)?;
+        output::line(key)
+    })
+}
+
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    parse::duration(text).map_err(|e| e.chain().to_string())
+}

@@ -1,0 +1,349 @@
+//! From what a container was asked to be to the OCI configuration that the runtime is given.
+//!
+//! [`spec`] is pure: what must be looked up was looked up before and comes as [`Facts`].
+//!
+//! The defaults are narrower than Docker's: users of its own, ten capabilities and not fourteen, no
+//! gain of privileges by executing a file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+use taru_runtime::spec::{
+    BlockIo, Capabilities, Cpu, DeviceRule, Linux, Memory, Mount, Namespace, NamespaceKind, Pids, Process,
+    Resources, Rlimit, Root as SpecRoot, Spec, ThrottleDevice, User as SpecUser, VERSION,
+};
+
+use super::config::{ContainerConfig, Limits, Net, Root};
+use super::host_root::HostRoot;
+use super::idmap::IdMaps;
+use super::user::User;
+
+/// The annotation that describes the mounts of a root file system: taru-runtime makes them inside the
+/// container's mount namespace, so that the host never has them.
+pub const ROOTFS: &str = "io.taru.rootfs";
+
+/// What a container may do at most, without `CAP_`. Against Docker's list these are missing: AUDIT_WRITE,
+/// MKNOD, NET_RAW (forging packets of neighbours) and SYS_CHROOT.
+pub const DEFAULT_CAPS: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+];
+
+/// Every capability of Linux 6.x, without `CAP_`.
+pub const ALL_CAPS: &[&str] = &[
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+/// Files of /proc and /sys that tell of the host or steer it, hidden.
+const MASKED: &[&str] = &[
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// Files of /proc that may be read and not written.
+const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What was looked up before.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Its bundle's directory.
+    pub bundle: &'a Path,
+    /// Where what it changes is kept; used only if it is to be kept.
+    pub kept: &'a Path,
+    /// Whose its ids are.
+    pub maps: &'a IdMaps,
+    /// Whether root started it.
+    pub by_root: bool,
+    /// What the `host` root is made of; only for that one.
+    pub host: Option<&'a HostRoot>,
+    /// Who its process runs as.
+    pub user: &'a User,
+    /// The host name.
+    pub hostname: &'a str,
+    /// The system calls it may use, as an OCI profile.
+    pub seccomp: Option<Box<RawValue>>,
+    /// Where its control group is, if it has one.
+    pub cgroup: Option<String>,
+    /// (major, minor) of each device named in its limits.
+    pub devices: &'a BTreeMap<PathBuf, (u32, u32)>,
+}
+
+/// The layer of the container's own `/etc`, below its bundle.
+pub const ETC: &str = "etc";
+
+/// The OCI configuration.
+pub fn spec(config: &ContainerConfig, facts: &Facts<'_>) -> Spec {
+    let (root, annotation) = root(config, facts);
+    let annotations = annotation.map(|a| (ROOTFS.to_owned(), a)).into_iter().collect();
+    Spec {
+        oci_version: VERSION.to_owned(),
+        process: Some(process(config, facts)),
+        root: Some(root),
+        hostname: facts.hostname.to_owned(),
+        mounts: mounts(config, facts),
+        annotations,
+        linux: Some(Linux {
+            uid_mappings: facts.maps.uids.clone(),
+            gid_mappings: facts.maps.gids.clone(),
+            resources: Some(resources(&config.limits, facts)),
+            cgroups_path: facts.cgroup.clone().unwrap_or_default(),
+            namespaces: namespaces(config, facts),
+            seccomp: facts.seccomp.clone(),
+            masked_paths: MASKED.iter().map(PathBuf::from).collect(),
+            readonly_paths: READ_ONLY.iter().map(PathBuf::from).collect(),
+            ..Linux::default()
+        }),
+        ..Spec::default()
+    }
+}
+
+/// The root, and the text of the annotation that describes its layers if it has some.
+fn root(config: &ContainerConfig, facts: &Facts<'_>) -> (SpecRoot, Option<String>) {
+    let lower = match (&config.root, facts.host) {
+        (Root::Directory { path, in_place: true }, _) => {
+            return (SpecRoot { path: path.clone(), readonly: config.read_only }, None);
+        }
+        (Root::Directory { path, in_place: false }, _) => path,
+        (Root::Host, Some(host)) => &host.skeleton,
+        (Root::Host, None) => Path::new("/nonexistent"),
+    };
+    let kept = |name: &str| config.keep.then(|| facts.kept.join(name));
+    let annotation = serde_json::json!({
+        "type": "overlay",
+        "lower": [lower],
+        "upper": kept("upper"),
+        "work": kept("work"),
+    });
+    let mount_point = SpecRoot { path: facts.bundle.join("rootfs"), readonly: config.read_only };
+    (mount_point, Some(annotation.to_string()))
+}
+
+fn process(config: &ContainerConfig, facts: &Facts<'_>) -> Process {
+    let mut env = config.env.clone();
+    let mut default = |name: &str, value: &str| {
+        if !env.iter().any(|e| e.split('=').next() == Some(name)) {
+            env.push(format!("{name}={value}"));
+        }
+    };
+    default("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    default("HOSTNAME", facts.hostname);
+    default("HOME", &facts.user.home);
+    if config.tty {
+        default("TERM", "xterm");
+    }
+    Process {
+        terminal: config.tty,
+        user: SpecUser {
+            uid: facts.user.uid,
+            gid: facts.user.gid,
+            additional_gids: facts.user.groups.clone(),
+            ..SpecUser::default()
+        },
+        args: config.args.clone(),
+        env,
+        cwd: config.workdir.clone(),
+        capabilities: Some(capabilities(config, facts.user.uid == 0)),
+        rlimits: config
+            .rlimits
+            .iter()
+            .map(|r| Rlimit { kind: r.name.clone(), soft: r.soft, hard: r.hard })
+            .collect(),
+        no_new_privileges: true,
+        ..Process::default()
+    }
+}
+
+/// The default set, plus and minus what was asked for. A program that is not root's gets none at
+/// once, as the kernel does it at execve.
+fn capabilities(config: &ContainerConfig, is_root: bool) -> Capabilities {
+    let all = |list: &[String]| list.iter().any(|c| c == "ALL");
+    let mut set: Vec<&str> = match (all(&config.cap_add), all(&config.cap_drop)) {
+        (true, _) => ALL_CAPS.to_vec(),
+        (_, true) => Vec::new(),
+        _ => DEFAULT_CAPS.to_vec(),
+    };
+    set.extend(config.cap_add.iter().map(String::as_str).filter(|c| *c != "ALL"));
+    set.retain(|c| !config.cap_drop.iter().any(|d| d == c));
+    set.sort_unstable();
+    set.dedup();
+    let names: Vec<String> = set.iter().map(|c| format!("CAP_{c}")).collect();
+    let effective = if is_root { names.clone() } else { Vec::new() };
+    Capabilities { bounding: names, permitted: effective.clone(), effective, ..Capabilities::default() }
+}
+
+fn namespaces(config: &ContainerConfig, facts: &Facts<'_>) -> Vec<Namespace> {
+    use NamespaceKind as K;
+    let mut kinds = vec![K::Mount, K::Pid, K::Ipc, K::Uts, K::Cgroup];
+    if config.net == Net::None {
+        kinds.push(K::Network);
+    }
+    if facts.maps.is_private() {
+        kinds.push(K::User);
+    }
+    kinds.into_iter().map(|kind| Namespace { kind, path: None }).collect()
+}
+
+fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    Mount {
+        destination: destination.into(),
+        kind: kind.to_owned(),
+        source: source.into(),
+        options: options.iter().map(|&o| o.to_owned()).collect(),
+        ..Mount::default()
+    }
+}
+
+fn mounts(config: &ContainerConfig, facts: &Facts<'_>) -> Vec<Mount> {
+    let mut mounts = Vec::new();
+    if let (Root::Host, Some(host)) = (&config.root, facts.host) {
+        for path in &host.binds {
+            let path = path.to_string_lossy();
+            mounts.push(mount(&path, "bind", &path, &["rbind", "ro", "rro", "nosuid", "nodev", "rprivate"]));
+        }
+        let own = facts.bundle.join(ETC);
+        let lower = format!("lowerdir={}:/etc", own.display());
+        mounts.push(mount("/etc", "overlay", "overlay", &[&lower, "nosuid", "nodev"]));
+    }
+    mounts.push(mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]));
+    mounts.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=64k"]));
+    let mut pts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+    // Group tty is id 5 wherever there is one; a container with one id has none.
+    if facts.maps.gids.iter().any(|m| m.container_id <= 5 && 5 - m.container_id < m.size)
+        || !facts.maps.is_private()
+    {
+        pts.push("gid=5");
+    }
+    mounts.push(mount("/dev/pts", "devpts", "devpts", &pts));
+    mounts.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m"]));
+    mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
+    // A new sysfs shows the network namespace of its mounter, and only a user namespace that owns it may mount one.
+    if config.net == Net::Host && facts.maps.is_private() {
+        mounts.push(mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro", "rprivate"]));
+    } else {
+        mounts.push(mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]));
+    }
+    mounts.push(mount(
+        "/sys/fs/cgroup",
+        "cgroup",
+        "cgroup",
+        &["nosuid", "noexec", "nodev", "relatime", "ro"],
+    ));
+    for bind in &config.binds {
+        let mut options =
+            vec!["rbind", if bind.writable { "rw" } else { "ro" }, "rprivate", "nosuid", "nodev"];
+        // Root inside is nobody outside: without this the files would be nobody's too. For an ordinary
+        // user they are that user's already, which is root inside.
+        if facts.maps.is_private() && facts.by_root {
+            options.push("idmap");
+        }
+        mounts.push(mount(
+            &bind.destination.to_string_lossy(),
+            "bind",
+            &bind.source.to_string_lossy(),
+            &options,
+        ));
+    }
+    mounts
+}
+
+fn resources(limits: &Limits, facts: &Facts<'_>) -> Resources {
+    /// The period that Docker uses too, in microseconds.
+    const PERIOD: u64 = 100_000;
+    let quota = limits.nano_cpus.map(|n| i64::try_from(n / (1_000_000_000 / PERIOD)).unwrap_or(i64::MAX));
+    let cpu = Cpu {
+        shares: limits.cpu_shares,
+        quota,
+        period: quota.map(|_| PERIOD),
+        cpus: limits.cpuset.clone().unwrap_or_default(),
+        ..Cpu::default()
+    };
+    let throttle = |rates: &[super::config::DeviceRate]| -> Vec<ThrottleDevice> {
+        let known = rates.iter().filter_map(|r| Some((facts.devices.get(&r.path)?, r.rate)));
+        known
+            .map(|(&(major, minor), rate)| ThrottleDevice { major: major.into(), minor: minor.into(), rate })
+            .collect()
+    };
+    let block_io = BlockIo {
+        weight: limits.blkio_weight,
+        throttle_read_bps_device: throttle(&limits.read_bps),
+        throttle_write_bps_device: throttle(&limits.write_bps),
+        throttle_read_iops_device: throttle(&limits.read_iops),
+        throttle_write_iops_device: throttle(&limits.write_iops),
+        ..BlockIo::default()
+    };
+    let deny_all = DeviceRule { access: "rwm".to_owned(), ..DeviceRule::default() };
+    Resources {
+        // In a user namespace no device node works, and an ordinary user cannot write the list.
+        devices: if facts.by_root { vec![deny_all] } else { Vec::new() },
+        memory: limits.memory.map(|limit| {
+            let limit = Some(i64::try_from(limit).unwrap_or(i64::MAX));
+            // No swap beyond the limit, or a container over it would thrash the host's disk.
+            Memory { limit, swap: limit, ..Memory::default() }
+        }),
+        cpu: (cpu != Cpu::default()).then_some(cpu),
+        pids: limits.pids.map(|limit| Pids { limit: Some(i64::try_from(limit).unwrap_or(i64::MAX)) }),
+        block_io: (block_io != BlockIo::default()).then_some(block_io),
+        ..Resources::default()
+    }
+}

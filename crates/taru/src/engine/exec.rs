@@ -1,0 +1,91 @@
+//! A further program in a container that runs.
+
+use taru_rootdir::RootDir;
+use taru_stdx::{Error, Kind, Result};
+
+use super::reconcile::{self, Status};
+use super::{Engine, run, user};
+use crate::output;
+
+/// What is to be executed.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether nobody waits for it.
+    pub detach: bool,
+    /// As typed; `None` is the container's own user.
+    pub user: Option<String>,
+    /// `None` is the container's own.
+    pub workdir: Option<String>,
+    /// Further variables.
+    pub env: Vec<String>,
+    /// The program and its arguments.
+    pub args: Vec<String>,
+}
+
+/// Executes a further program in the container `key`; returns its exit status.
+///
+/// # Errors
+/// [`Kind::State`] if it does not run.
+pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<u8> {
+    let (record, status) = reconcile::one(engine, key)?;
+    let Status::Running { .. } = status else {
+        return Err(Error::new(
+            Kind::State,
+            format!("execute a program in `{key}`: it is {}", status.word()),
+        ));
+    };
+    let bundle = engine.dirs.bundle(&record.id);
+    let log = bundle.join(format!("exec.{}.log", taru_sys::process::getpid()));
+    let mut words = engine.runtime.words(&[&"--log", &log, &"--log-format", &"json", &"exec"]);
+    let mut option = |name: &str, value: &str| {
+        words.push(name.into());
+        words.push(value.into());
+    };
+    for variable in &wanted.env {
+        option("--env", variable);
+    }
+    if let Some(dir) = &wanted.workdir {
+        option("--cwd", dir);
+    }
+    if let Some(name) = &wanted.user {
+        let user = find_user(engine, &record.id, name)?;
+        option("--user", &format!("{}:{}", user.uid, user.gid));
+        for group in &user.groups {
+            option("--additional-gids", &group.to_string());
+        }
+    }
+    if wanted.tty {
+        words.push("--tty".into());
+    }
+    if wanted.detach {
+        words.push("--detach".into());
+    }
+    words.push(record.id.clone().into());
+    words.extend(wanted.args.iter().map(Into::into));
+    let done = run::follow(words, |_| Ok(()));
+    let failure = run::failure(&log);
+    // It goes with the bundle at the latest.
+    let _ = std::fs::remove_file(&log);
+    let status = done?;
+    // The runtime has the same standard error and has said why.
+    Ok(failure.map_or(status, |e| output::exit_number(e.kind(), output::Edge::Program)))
+}
+
+/// Looks a user up in the files that the container has now.
+fn find_user(engine: &Engine, id: &str, name: &str) -> Result<user::User> {
+    #[derive(serde::Deserialize)]
+    struct State {
+        pid: i32,
+    }
+    let text = engine.runtime.call(&["state", id])?;
+    let state: State = serde_json::from_slice(&text)
+        .map_err(|e| Error::new(Kind::System, format!("read the state of `{id}`")).because(e))?;
+    let root = RootDir::open(format!("/proc/{}/root", state.pid).as_ref())?;
+    let read = |path: &str| match root.read_bounded(path.as_ref(), 1 << 20) {
+        Err(e) if e.kind() == Kind::NotFound => Ok(Vec::new()),
+        other => other,
+    };
+    user::find(name, &read("etc/passwd")?, &read("etc/group")?)
+}

@@ -1,0 +1,87 @@
+//! The use cases of `taru run` and its siblings: a library over a state directory, with no daemon.
+//!
+//! ```text
+//! STATE  /var/lib/taru, $XDG_DATA_HOME/taru, or --root DIR          0711
+//! ├── taru.db               0600  the records (store)
+//! └── containers/ID/        0711  one a container that outlives its command
+//!     ├── log, log.1 ..     0600  what it wrote (taru_supervise::log)
+//!     ├── exit              0600  how it ended (taru_supervise::exit)
+//!     └── upper/, work/           with --keep: what it changed in its root
+//! RUN    /run/taru, $XDG_RUNTIME_DIR/taru, or DIR/run: nothing in it is worth keeping over a reboot
+//! ├── host/N/               the skeleton of the `host` root, owned by host id N (host_root)
+//! ├── runtime/              the state of taru-runtime: its --root
+//! └── containers/ID/        0711  one a container that runs
+//!     ├── config.json       0600  the bundle
+//!     ├── rootfs/           where its root is mounted, in its own mount namespace only
+//!     ├── supervisor        0600  who watches it (taru_supervise::facts)
+//!     └── control           0600  the supervisor's socket
+//! ```
+//!
+//! Directories are 0711: ids cannot be listed by others, and a container whose root is an ordinary
+//! user of the host can reach its own root file system through them.
+//!
+//! The order of acts is what makes a kill at any instant harmless: the record comes before the first
+//! directory and goes after the last, and what runs is never read from a record but asked of the
+//! kernel (reconcile).
+
+use std::path::Path;
+
+use taru_runtime::state::Process;
+use taru_stdx::{Context, Result};
+
+use crate::options::Global;
+
+pub mod bundle;
+pub mod config;
+pub mod dirs;
+pub mod exec;
+pub mod host_root;
+pub mod idmap;
+pub mod names;
+pub mod prepare;
+pub mod reconcile;
+pub mod record;
+pub mod run;
+pub mod runtime;
+pub mod stop;
+pub mod store;
+pub mod user;
+
+/// The state directory, opened by one process.
+#[derive(Debug)]
+pub struct Engine {
+    /// Where everything lies.
+    pub dirs: dirs::Dirs,
+    /// The records.
+    pub store: store::Store,
+    /// The runtime.
+    pub runtime: runtime::Runtime,
+    /// Who runs this process.
+    pub caller: idmap::Caller,
+    /// This process, as the one that starts containers.
+    pub starter: store::Starter,
+}
+
+impl Engine {
+    /// Opens the state directory, making it if there is none.
+    ///
+    /// # Errors
+    /// No directory, no database or no runtime.
+    pub fn open(global: &Global) -> Result<Engine> {
+        let caller = idmap::Caller::current();
+        let dirs = dirs::Dirs::choose(global.root.as_deref(), caller.uid)?;
+        dirs::ensure(dirs.state())?;
+        let store = store::Store::open(dirs.state())?;
+        let runtime = runtime::Runtime::find(dirs.runtime())?;
+        let starter =
+            store::Starter { process: Process::of_pid(taru_sys::process::getpid().0)?, boot: boot_id()? };
+        Ok(Engine { dirs, store, runtime, caller, starter })
+    }
+}
+
+/// The kernel's name for this boot.
+fn boot_id() -> Result<String> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = taru_stdx::fs::read_bounded(path, 256)?;
+    Ok(String::from_utf8(text).context(|| format!("read `{}`", path.display()))?.trim_end().to_owned())
+}

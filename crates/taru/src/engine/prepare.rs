@@ -1,0 +1,144 @@
+//! From a record to a bundle the runtime can be given: everything a start needs on disk.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use taru_rootdir::RootDir;
+use taru_runtime::spec::CONFIG;
+use taru_stdx::fs::{Sync, replace};
+use taru_stdx::{Context, Error, Result};
+
+use super::bundle::{self, Facts};
+use super::config::{ContainerConfig, Root, Userns};
+use super::record::Record;
+use super::{Engine, dirs, host_root, idmap, user};
+
+/// The largest passwd(5) or group(5) of a container that is read.
+const ACCOUNTS_LIMIT: u64 = 1 << 20;
+
+/// Whether a container of this configuration is to have host ids of its own.
+pub fn needs_own_ids(engine: &Engine, config: &ContainerConfig) -> bool {
+    engine.caller.uid == 0 && config.userns == Userns::Private
+}
+
+/// Makes the bundle of `record`. What a start that was killed left of it is removed first.
+///
+/// # Errors
+/// A user that the container does not know, a device that is not there, any error of the file system.
+pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
+    let config = record.config()?;
+    let dir = engine.dirs.bundle(&record.id);
+    let kept = engine.dirs.container(&record.id);
+    let maps = idmap::choose(&engine.caller, config.userns, record.uid_base)?;
+    let hostname = config.hostname.clone().unwrap_or_else(|| record.short_id().to_owned());
+
+    dirs::remove(&dir)?;
+    dirs::ensure(&dir.join("rootfs"))?;
+    // The runtime, which keeps its state beside, may have made it, for itself alone.
+    dirs::open_up(engine.dirs.run())?;
+    let host = match &config.root {
+        Root::Host => {
+            host_root::etc_layer(&dir.join(bundle::ETC), &hostname, maps.root())?;
+            Some(host_root::prepare(&engine.dirs.host_roots(), maps.root())?)
+        }
+        Root::Directory { .. } => None,
+    };
+    if config.keep {
+        for name in ["upper", "work"] {
+            let path = kept.join(name);
+            dirs::ensure(&path)?;
+            let (uid, gid) = maps.root();
+            chown(&path, Some(uid), Some(gid))
+                .context(|| format!("give `{}` to {uid}:{gid}", path.display()))?;
+        }
+    }
+    let facts = Facts {
+        id: &record.id,
+        bundle: &dir,
+        kept: &kept,
+        maps: &maps,
+        by_root: engine.caller.uid == 0,
+        host: host.as_ref(),
+        user: &find_user(config)?,
+        hostname: &hostname,
+        seccomp: None,
+        cgroup: (engine.caller.uid == 0).then(|| format!("/taru/{}", record.id)),
+        devices: &devices(config)?,
+    };
+    let spec = bundle::spec(config, &facts);
+    let text = serde_json::to_vec(&spec).context(|| "write the bundle")?;
+    replace(&dir.join(CONFIG), &text, 0o600, Sync::Atomic)?;
+    Ok(dir)
+}
+
+/// Who the program runs as; a name is looked up in the container's own files, never followed out of them.
+fn find_user(config: &ContainerConfig) -> Result<user::User> {
+    let wanted = match &config.user {
+        None => return Ok(user::User { uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() }),
+        Some(wanted) => wanted,
+    };
+    let root = match &config.root {
+        Root::Host => Path::new("/"),
+        Root::Directory { path, .. } => path,
+    };
+    let root = RootDir::open(root)?;
+    let read = |path: &str| match root.read_bounded(Path::new(path), ACCOUNTS_LIMIT) {
+        Err(e) if e.kind() == taru_stdx::Kind::NotFound => Ok(Vec::new()),
+        other => other,
+    };
+    user::find(wanted, &read("etc/passwd")?, &read("etc/group")?)
+}
+
+/// The numbers of the block devices that the limits name.
+fn devices(config: &ContainerConfig) -> Result<BTreeMap<PathBuf, (u32, u32)>> {
+    let limits = &config.limits;
+    let lists = [&limits.read_bps, &limits.write_bps, &limits.read_iops, &limits.write_iops];
+    let mut numbers = BTreeMap::new();
+    for rate in lists.into_iter().flatten() {
+        let meta =
+            std::fs::metadata(&rate.path).context(|| format!("limit device `{}`", rate.path.display()))?;
+        if !meta.file_type().is_block_device() {
+            let text = format!("limit device `{}`: not a block device", rate.path.display());
+            return Err(Error::invalid(text).hint("`lsblk -p` lists them"));
+        }
+        let number = meta.rdev();
+        // makedev(3): 12 bits of the minor number stand on either side of the major's.
+        let major = ((number >> 8) & 0xfff) | ((number >> 32) & !0xfff);
+        let minor = (number & 0xff) | ((number >> 12) & !0xff);
+        numbers.insert(rate.path.clone(), (major as u32, minor as u32));
+    }
+    Ok(numbers)
+}
+
+/// Removes everything of a container but its record.
+///
+/// # Errors
+/// All that could not be removed.
+pub fn remove_all(engine: &Engine, id: &str) -> Result<()> {
+    let removed = [remove_running(engine, id), dirs::remove(&engine.dirs.container(id))];
+    let errors = removed.into_iter().filter_map(Result::err).collect();
+    Error::all(errors).map_or(Ok(()), Err)
+}
+
+/// Removes what lives as long as the container runs.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn remove_running(engine: &Engine, id: &str) -> Result<()> {
+    dirs::remove(&engine.dirs.bundle(id))
+}
+
+/// Opens the directory of what outlives the run and makes it first.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn kept_dir(engine: &Engine, id: &str) -> Result<PathBuf> {
+    let dir = engine.dirs.container(id);
+    dirs::ensure(&dir)?;
+    // Its name is on the disk before its container is acknowledged.
+    let parent = dir.parent().unwrap_or(Path::new("/"));
+    File::open(parent).and_then(|f| f.sync_all()).context(|| format!("sync `{}`", parent.display()))?;
+    Ok(dir)
+}

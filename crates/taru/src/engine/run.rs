@@ -1,0 +1,246 @@
+//! Starting a container: in the foreground as this process's child, or detached under a supervisor.
+//!
+//! ```text
+//! foreground   taru ── taru-runtime run ── init        standard streams are the caller's; signals are handed on
+//! detached     taru ── (ends)
+//!              taru-runtime supervise ── init          streams go to the log; it outlives taru
+//! ```
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use taru_runtime::state::Process;
+use taru_stdx::fs::read_bounded;
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_supervise::facts::Facts;
+use taru_sys::poll::{events, poll};
+use taru_sys::process::{Clone, Pid, Program, clone3, exit_now, pidfd_send_signal, try_wait_pidfd};
+use taru_sys::signal::{self, SignalFd};
+
+use super::config::ContainerConfig;
+use super::record::{Ended, Record};
+use super::store::New;
+use super::{Engine, names, prepare, reconcile};
+
+/// Where the runtime says why it failed, below the bundle.
+const RUNTIME_LOG: &str = "runtime.log";
+
+/// Runs a container in the foreground and returns its exit status.
+///
+/// # Errors
+/// [`Kind::Exec`] if the program cannot be executed; anything that fails before it runs.
+pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option<&str>) -> Result<u8> {
+    config.remove = !config.keep;
+    let record = begin(engine, &config, name, config.keep)?;
+    let ran = prepare::bundle(engine, &record).and_then(|bundle| {
+        let log = bundle.join(RUNTIME_LOG);
+        let words = engine.runtime.words(&[
+            &"--log",
+            &log,
+            &"--log-format",
+            &"json",
+            &"run",
+            &"--bundle",
+            &bundle,
+            &record.id,
+        ]);
+        let status = follow(words, |child| {
+            let supervisor = Process::of_pid(child.0)?;
+            Facts { supervisor, init: None, started: SystemTime::now() }.write(&bundle)
+        })?;
+        Ok((status, failure(&log)))
+    });
+    match ran {
+        Ok((status, None)) => {
+            let ended =
+                Ended { status: Some(status), finished: Some(SystemTime::now()), reason: String::new() };
+            reconcile::end(engine, &record, &ended)?;
+            Ok(status)
+        }
+        // The runtime has the same standard error and has said why.
+        Ok((_, Some(error))) => {
+            forget(engine, &record)?;
+            Ok(crate::output::exit_number(error.kind(), crate::output::Edge::Program))
+        }
+        Err(error) => {
+            // The first error is the one to report; what cannot be removed now is at the next command.
+            let _ = forget(engine, &record);
+            Err(error)
+        }
+    }
+}
+
+/// Starts a container in the background; it runs when this returns.
+///
+/// # Errors
+/// As [`foreground`]. Nothing of it is left then.
+pub fn detached(engine: &mut Engine, config: ContainerConfig, name: Option<&str>) -> Result<Record> {
+    let record = begin(engine, &config, name, true)?;
+    match supervise(engine, &record) {
+        Ok(()) => Ok(record),
+        Err(e) => {
+            // The first error is the one to report; what cannot be removed now is at the next command.
+            let _ = forget(engine, &record);
+            Err(e)
+        }
+    }
+}
+
+/// Starts an ended container again in the background.
+///
+/// # Errors
+/// As [`detached`]; [`Kind::State`] if it has not ended.
+pub fn again(engine: &mut Engine, record: &Record) -> Result<()> {
+    let config = record.config()?;
+    let own_ids = prepare::needs_own_ids(engine, config);
+    // The old exit file must not be taken for the new run's.
+    let exit = engine.dirs.container(&record.id).join(taru_supervise::exit::EXIT);
+    let starter = engine.starter.clone();
+    let record = engine.store.begin_again(&record.id, &starter, own_ids)?;
+    match std::fs::remove_file(&exit) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).context(|| format!("remove `{}`", exit.display()));
+        }
+        _ => {}
+    }
+    supervise(engine, &record).inspect_err(|e| {
+        let ended = Ended { status: None, finished: Some(SystemTime::now()), reason: e.chain().to_string() };
+        let _ = reconcile::end(engine, &record, &ended);
+    })
+}
+
+/// Records a container that is about to start.
+fn begin(engine: &mut Engine, config: &ContainerConfig, name: Option<&str>, durable: bool) -> Result<Record> {
+    let own_ids = prepare::needs_own_ids(engine, config);
+    let id = names::new_id()?;
+    let starter = engine.starter.clone();
+    let new = New { id: &id, name, config, starter: &starter, own_ids, durable };
+    match engine.store.insert(&new) {
+        // The name may be that of a container that is gone: looking at it tells.
+        Err(e) if e.kind() == Kind::Exists => match name.map(|name| reconcile::one(engine, name)) {
+            Some(Err(found)) if found.kind() == Kind::NotFound => engine.store.insert(&new),
+            _ => Err(e),
+        },
+        other => other,
+    }
+}
+
+/// Removes all of a container that never ran.
+fn forget(engine: &mut Engine, record: &Record) -> Result<()> {
+    engine.store.removing(&record.id)?;
+    if engine.dirs.runtime().join(&record.id).exists() {
+        engine.runtime.call(&["delete", "--force", &record.id])?;
+    }
+    prepare::remove_all(engine, &record.id)?;
+    engine.store.delete(&record.id, false)
+}
+
+/// Starts a container under a supervisor and waits until it runs or failed to.
+fn supervise(engine: &Engine, record: &Record) -> Result<()> {
+    let config = record.config()?;
+    let dir = prepare::kept_dir(engine, &record.id)?;
+    let bundle = prepare::bundle(engine, record)?;
+    let log = bundle.join(RUNTIME_LOG);
+    let mut command = Command::new(engine.runtime.program());
+    command.arg("--root").arg(engine.dirs.runtime()).arg("supervise");
+    command.arg("--bundle").arg(&bundle).arg("--dir").arg(&dir).arg("--runtime-log").arg(&log);
+    if config.tty {
+        command.arg("--tty");
+    }
+    if config.interactive {
+        command.arg("--interactive");
+    }
+    command.arg(&record.id);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let what = || format!("start the supervisor of `{}`", record.name);
+    let mut child = command.spawn().context(what)?;
+    let mut said = String::new();
+    // It closes its output once the container runs, or ends.
+    if let Some(output) = child.stdout.take() {
+        output.take(4096).read_to_string(&mut said).context(what)?;
+    }
+    if said.starts_with("started ") {
+        return Ok(());
+    }
+    let mut errors = String::new();
+    if let Some(output) = child.stderr.take() {
+        output.take(64 << 10).read_to_string(&mut errors).context(what)?;
+    }
+    child.wait().context(what)?;
+    Err(failure(&log).unwrap_or_else(|| super::runtime::said_error(&errors, Kind::System)))
+}
+
+/// Executes `words` as a child with this process's standard streams, hands signals on to it, and
+/// returns its exit status. `started` is told its pid.
+///
+/// # Errors
+/// The program cannot be executed, or `started` fails: the child is killed then.
+pub fn follow(words: Vec<OsString>, started: impl FnOnce(Pid) -> Result<()>) -> Result<u8> {
+    let env = std::env::vars_os().map(|(name, value)| [name, value].join(&OsString::from("=")).into_vec());
+    let path = words[0].clone();
+    let program = Program::new(path.into_vec(), words.into_iter().map(OsString::into_vec), env)
+        .context_as(Kind::Invalid, || "start the runtime")?;
+    // Blocked before there is a child, so that no signal ends this process and leaves it alone.
+    let handed_on = signal::Set::new(&[
+        signal::SIGHUP,
+        signal::SIGINT,
+        signal::SIGQUIT,
+        signal::SIGTERM,
+        signal::SIGUSR1,
+        signal::SIGUSR2,
+        signal::SIGWINCH,
+    ]);
+    let old = signal::block(&handed_on);
+    let signals = SignalFd::new(&handed_on).context(|| "wait for signals")?;
+    let Some(child) = clone3(&Clone::default()).context(|| "start the runtime")? else {
+        signal::mask(&old);
+        signal::default_action(signal::SIGPIPE);
+        let error = program.execve();
+        let text = Error::new(Kind::Exec(126), "execute the runtime").because(error);
+        crate::output::report(&text);
+        exit_now(126);
+    };
+    let result = started(child.pid).and_then(|()| wait(&signals, &child.pidfd));
+    if result.is_err() {
+        let _ = pidfd_send_signal(child.pidfd.as_fd(), signal::SIGKILL);
+    }
+    signal::mask(&old);
+    result
+}
+
+/// Waits for the child to end and hands signals on to it meanwhile.
+fn wait(signals: &SignalFd, pidfd: &OwnedFd) -> Result<u8> {
+    loop {
+        poll([(signals.as_fd(), events::IN), (pidfd.as_fd(), events::IN)], None)
+            .context(|| "wait for the runtime")?;
+        while let Some(received) = signals.read().context(|| "wait for signals")? {
+            // The terminal's own (Ctrl-C) come from the kernel, and the runtime, of the same group, has had it.
+            if received.pid != 0 {
+                let _ = pidfd_send_signal(pidfd.as_fd(), received.signal);
+            }
+        }
+        if let Some(exit) = try_wait_pidfd(pidfd.as_fd()).context(|| "wait for the runtime")? {
+            return Ok(u8::try_from(exit.status()).unwrap_or(255));
+        }
+    }
+}
+
+/// What the runtime logged as its failure, if it failed: the program's own exit status may be the same number.
+pub fn failure(log: &Path) -> Option<Error> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        level: String,
+        msg: String,
+        #[serde(default)]
+        exit: Option<i32>,
+    }
+    let text = read_bounded(log, 1 << 20).ok()?;
+    let mut lines = text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+    let line = lines.rfind(|line| line.level == "error")?;
+    Some(Error::new(line.exit.map_or(Kind::System, Kind::Exec), line.msg))
+}

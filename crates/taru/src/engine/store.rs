@@ -1,0 +1,392 @@
+//! The records: one SQLite database (write-ahead log) that any number of `taru` processes share.
+//!
+//! ```text
+//! STATE/taru.db     user_version = 1
+//!   container       one row a container
+//!     id            64 hexadecimal digits
+//!     name          unique
+//!     created       nanoseconds since 1970
+//!     config        ContainerConfig as JSON, with its own version
+//!     phase         begun | ended | removing
+//!     boot          boot id of the last start
+//!     starter_pid, starter_time      the `taru` that last started it: pid and start time
+//!     uid_base      first of its 65536 host ids, unique; null without
+//!     status, finished, reason       once ended
+//! ```
+//! What is acknowledged to a caller who goes away (a detached container) is synced to the disk before.
+//! A container in the foreground is as durable as its caller: its record reaches the disk at leisure, so
+//! that `taru run` waits for no disk. A power cut ends both.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use taru_runtime::state::Process;
+use taru_stdx::{Context, Error, Kind, Result};
+
+use super::config::{ContainerConfig, VERSION};
+use super::record::{Ended, Phase, Record, from_nanoseconds, to_nanoseconds};
+use super::{idmap, names};
+
+/// The version of the schema, kept in the database's `user_version`.
+const SCHEMA: i64 = 1;
+
+const CREATE: &str = "
+    CREATE TABLE container (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created INTEGER NOT NULL,
+        config TEXT NOT NULL,
+        phase TEXT NOT NULL CHECK (phase IN ('begun', 'ended', 'removing')),
+        boot TEXT NOT NULL,
+        starter_pid INTEGER NOT NULL,
+        starter_time INTEGER NOT NULL,
+        uid_base INTEGER UNIQUE,
+        status INTEGER,
+        finished INTEGER,
+        reason TEXT
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 1;";
+
+const COLUMNS: &str =
+    "id, name, created, config, phase, boot, starter_pid, starter_time, uid_base, status, finished, reason";
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+}
+
+/// Who starts a container, and when in the life of the host.
+#[derive(Debug, Clone)]
+pub struct Starter {
+    /// This process.
+    pub process: Process,
+    /// The boot it runs in.
+    pub boot: String,
+}
+
+/// A container to be recorded.
+#[derive(Debug)]
+pub struct New<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its name; `None` to find one.
+    pub name: Option<&'a str>,
+    /// What it is asked to be.
+    pub config: &'a ContainerConfig,
+    /// Who starts it.
+    pub starter: &'a Starter,
+    /// Whether it is to have 65536 host ids of its own.
+    pub own_ids: bool,
+    /// Whether the record is on the disk when this returns.
+    pub durable: bool,
+}
+
+impl Store {
+    /// Opens the database in `state`, making it if there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] for a schema of a newer taru; any error of SQLite, with a hint for a damaged file.
+    pub fn open(state: &Path) -> Result<Store> {
+        let path = state.join("taru.db");
+        let what = || format!("open the records `{}`", path.display());
+        // SQLite gives its other files the bits of this one.
+        std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path).context(what)?;
+        let db = Connection::open(&path).map_err(explain).context(what)?;
+        let mut store = Store { db };
+        store.prepare().map_err(explain).context(what)?;
+        let version = store.version().map_err(explain).context(what)?;
+        if version != SCHEMA {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("open the records `{}`: version {version}, this taru knows {SCHEMA}", path.display()),
+            )
+            .hint("a newer taru made them: use that one, or another directory with --root"));
+        }
+        Ok(store)
+    }
+
+    fn version(&self) -> rusqlite::Result<i64> {
+        self.db.pragma_query_value(None, "user_version", |row| row.get(0))
+    }
+
+    fn prepare(&mut self) -> rusqlite::Result<()> {
+        self.db.busy_timeout(Duration::from_secs(30))?;
+        // The last process to close would otherwise write everything back, and wait for the disk.
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        if self.version()? == 0 {
+            self.db.pragma_update(None, "journal_mode", "wal")?;
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // Another process may have been first.
+            if tx.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == 0 {
+                tx.execute_batch(CREATE)?;
+            }
+            tx.commit()?;
+        }
+        self.sync(false)
+    }
+
+    /// Whether the next transactions wait for the disk. A later synced one syncs all before it.
+    fn sync(&self, durable: bool) -> rusqlite::Result<()> {
+        self.db.pragma_update(None, "synchronous", if durable { "full" } else { "normal" })
+    }
+
+    /// Records a container that is about to start, with a name and host ids nobody else has.
+    ///
+    /// # Errors
+    /// [`Kind::Exists`] if the name is taken; [`Kind::Limit`] if there are no more names or ids.
+    pub fn insert(&mut self, new: &New<'_>) -> Result<Record> {
+        let config = serde_json::to_string(new.config).context(|| "write the container's configuration")?;
+        let created = SystemTime::now();
+        let inserted = self.try_insert(new, &config, created).map_err(explain);
+        let (name, uid_base) = inserted.context(|| "record the container")??;
+        Ok(Record {
+            id: new.id.to_owned(),
+            name,
+            created,
+            config: Ok(new.config.clone()),
+            phase: Phase::Begun,
+            boot: new.starter.boot.clone(),
+            starter: new.starter.process,
+            uid_base,
+        })
+    }
+
+    #[allow(clippy::type_complexity)] // outer: SQLite's failures; inner: ours
+    fn try_insert(
+        &mut self,
+        new: &New<'_>,
+        config: &str,
+        created: SystemTime,
+    ) -> rusqlite::Result<Result<(String, Option<u32>)>> {
+        self.sync(new.durable)?;
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let taken = |name: &str| -> rusqlite::Result<bool> {
+            let found: Option<i64> =
+                tx.query_row("SELECT 1 FROM container WHERE name = ?1", [name], |r| r.get(0)).optional()?;
+            Ok(found.is_some())
+        };
+        let name = match new.name {
+            Some(name) if taken(name)? => {
+                let error = Error::new(Kind::Exists, format!("name a container `{name}`: the name is taken"));
+                return Ok(Err(error.hint(format!("`taru rm {name}` removes the one that has it"))));
+            }
+            Some(name) => name.to_owned(),
+            None => {
+                let mut free = None;
+                for name in names::candidates(new.id) {
+                    if !taken(&name)? {
+                        free = Some(name);
+                        break;
+                    }
+                }
+                // The id is unique, so its beginning is as good a name as any.
+                free.unwrap_or_else(|| new.id.get(..32).unwrap_or(new.id).to_owned())
+            }
+        };
+        let uid_base = match new.own_ids.then(|| free_block(&tx)).transpose()? {
+            Some(None) => {
+                return Ok(Err(Error::new(Kind::Limit, "give the container ids of its own: none is left")));
+            }
+            Some(base) => base,
+            None => None,
+        };
+        tx.execute(
+            "INSERT INTO container (id, name, created, config, phase, boot, starter_pid, starter_time, uid_base)
+             VALUES (?1, ?2, ?3, ?4, 'begun', ?5, ?6, ?7, ?8)",
+            params![
+                new.id,
+                name,
+                to_nanoseconds(created),
+                config,
+                new.starter.boot,
+                new.starter.process.pid,
+                new.starter.process.start_time.cast_signed(),
+                uid_base
+            ],
+        )?;
+        tx.commit()?;
+        Ok(Ok((name, uid_base)))
+    }
+
+    /// Every record, the newest first.
+    ///
+    /// # Errors
+    /// Any error of SQLite.
+    pub fn list(&self) -> Result<Vec<Record>> {
+        let sql = format!("SELECT {COLUMNS} FROM container ORDER BY created DESC, id");
+        let read =
+            || -> rusqlite::Result<Vec<Record>> { self.db.prepare(&sql)?.query_map([], record)?.collect() };
+        read().map_err(explain).context(|| "read the records")
+    }
+
+    /// The container with the name `key`, or whose id is or begins with it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is none; [`Kind::Invalid`] if several ids begin so.
+    pub fn find(&self, key: &str) -> Result<Record> {
+        let what = || format!("find container `{key}`");
+        let by_name =
+            format!("SELECT {COLUMNS} FROM container WHERE name = ?1 OR id = ?1 ORDER BY name = ?1 DESC");
+        let by_prefix = format!("SELECT {COLUMNS} FROM container WHERE substr(id, 1, ?2) = ?1 LIMIT 2");
+        let read = || -> rusqlite::Result<Vec<Record>> {
+            let mut found: Vec<Record> =
+                self.db.prepare(&by_name)?.query_map([key], record)?.collect::<rusqlite::Result<_>>()?;
+            if found.is_empty() && !key.is_empty() {
+                let length = i64::try_from(key.len()).unwrap_or(i64::MAX);
+                found = self
+                    .db
+                    .prepare(&by_prefix)?
+                    .query_map(params![key, length], record)?
+                    .collect::<rusqlite::Result<_>>()?;
+                return Ok(found);
+            }
+            found.truncate(1);
+            Ok(found)
+        };
+        let mut found = read().map_err(explain).context(what)?;
+        match (found.pop(), found.pop()) {
+            (Some(record), None) => Ok(record),
+            (None, _) => Err(Error::new(Kind::NotFound, format!("{}: no such container", what()))
+                .hint("`taru ps -a` lists them all")),
+            (Some(_), Some(_)) => {
+                Err(Error::invalid(format!("{}: several ids begin with it", what()))
+                    .hint("type more of the id"))
+            }
+        }
+    }
+
+    /// Notes that a container that had begun ended; does nothing if somebody else noted it, or began
+    /// to remove it. Its host ids are given back unless it keeps what it wrote.
+    ///
+    /// # Errors
+    /// Any error of SQLite.
+    pub fn end(&mut self, id: &str, ended: &Ended, keep_ids: bool) -> Result<bool> {
+        let write = || -> rusqlite::Result<usize> {
+            self.db.execute(
+                "UPDATE container SET phase = 'ended', status = ?2, finished = ?3, reason = ?4,
+                     uid_base = CASE WHEN ?5 THEN uid_base END
+                 WHERE id = ?1 AND phase = 'begun'",
+                params![id, ended.status, ended.finished.map(to_nanoseconds), ended.reason, keep_ids],
+            )
+        };
+        Ok(write().map_err(explain).context(|| format!("record the end of `{id}`"))? == 1)
+    }
+
+    /// Notes that an ended container is started again; gives it host ids if `own_ids` and it has none.
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it has not ended.
+    pub fn begin_again(&mut self, id: &str, starter: &Starter, own_ids: bool) -> Result<Record> {
+        let mut write = || -> rusqlite::Result<usize> {
+            self.sync(true)?;
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let base = if own_ids { free_block(&tx)? } else { None };
+            let changed = tx.execute(
+                "UPDATE container SET phase = 'begun', boot = ?2, starter_pid = ?3, starter_time = ?4,
+                     uid_base = coalesce(uid_base, ?5), status = NULL, finished = NULL, reason = NULL
+                 WHERE id = ?1 AND phase = 'ended'",
+                params![
+                    id,
+                    starter.boot,
+                    starter.process.pid,
+                    starter.process.start_time.cast_signed(),
+                    base
+                ],
+            )?;
+            tx.commit()?;
+            Ok(changed)
+        };
+        if write().map_err(explain).context(|| format!("record the start of `{id}`"))? == 1 {
+            return self.find(id);
+        }
+        Err(Error::new(Kind::State, format!("start `{id}`: it has not ended")))
+    }
+
+    /// Notes that a container is being removed: from now on it can only be removed.
+    ///
+    /// # Errors
+    /// Any error of SQLite.
+    pub fn removing(&mut self, id: &str) -> Result<()> {
+        let write = || self.db.execute("UPDATE container SET phase = 'removing' WHERE id = ?1", [id]);
+        write().map_err(explain).context(|| format!("record the removal of `{id}`")).map(drop)
+    }
+
+    /// Forgets a container. Its directories must be gone.
+    ///
+    /// # Errors
+    /// Any error of SQLite.
+    pub fn delete(&mut self, id: &str, durable: bool) -> Result<()> {
+        let write = || -> rusqlite::Result<usize> {
+            self.sync(durable)?;
+            self.db.execute("DELETE FROM container WHERE id = ?1", [id])
+        };
+        write().map_err(explain).context(|| format!("forget `{id}`")).map(drop)
+    }
+}
+
+/// The lowest block of host ids that no container has.
+fn free_block(db: &Connection) -> rusqlite::Result<Option<u32>> {
+    let mut statement =
+        db.prepare("SELECT uid_base FROM container WHERE uid_base IS NOT NULL ORDER BY uid_base")?;
+    let taken: Vec<u32> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(idmap::free_block(&taken))
+}
+
+/// Reads a row. A configuration that does not parse harms only its own container.
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let phase: String = row.get(4)?;
+    let finished: Option<i64> = row.get(10)?;
+    Ok(Record {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        created: from_nanoseconds(row.get(2)?),
+        config: parse_config(&row.get::<_, String>(3)?),
+        phase: match phase.as_str() {
+            "begun" => Phase::Begun,
+            "removing" => Phase::Removing,
+            _ => Phase::Ended(Ended {
+                status: row.get::<_, Option<u8>>(9)?,
+                finished: finished.map(from_nanoseconds),
+                reason: row.get::<_, Option<String>>(11)?.unwrap_or_default(),
+            }),
+        },
+        boot: row.get(5)?,
+        starter: Process { pid: row.get(6)?, start_time: row.get::<_, i64>(7)?.cast_unsigned() },
+        uid_base: row.get(8)?,
+    })
+}
+
+fn parse_config(text: &str) -> std::result::Result<ContainerConfig, String> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        version: u32,
+    }
+    let head: Head = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    if head.version != VERSION {
+        return Err(format!("version {}, this taru knows {VERSION}", head.version));
+    }
+    serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+/// SQLite's errors in our classes.
+fn explain(error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as C;
+    let (kind, hint) = match error.sqlite_error_code() {
+        Some(C::DatabaseCorrupt | C::NotADatabase) => {
+            (Kind::Invalid, Some("the file is damaged; restore it, or move it away to begin with no records"))
+        }
+        Some(C::DatabaseBusy | C::DatabaseLocked) => (Kind::Busy, Some("another taru is writing; try again")),
+        Some(C::PermissionDenied | C::ReadOnly | C::CannotOpen) => (Kind::Permission, None),
+        Some(C::DiskFull) => (Kind::Limit, Some("the disk is full")),
+        _ => (Kind::System, None),
+    };
+    let error = Error::new(kind, error.to_string());
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
