@@ -25,6 +25,7 @@
 mod arch;
 mod bpf;
 mod compile;
+mod default;
 mod load;
 mod profile;
 mod resolve;
@@ -32,6 +33,7 @@ mod syscall;
 
 pub use arch::{Arch, X32_BIT};
 pub use compile::{MAX_INSTRUCTIONS, Program, compile, compile_for};
+pub use default::default_profile;
 pub use load::{available_flags, is_supported, load};
 pub use profile::{Action, Arg, MAX_TEXT, Op, Profile, Rule, flag_names};
 pub use syscall::{syscall_name, syscall_names, syscall_number};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Value, json};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::seccomp::{flag, ret};
 
@@ -127,11 +128,9 @@ pub struct Rule {
     pub action: Action,
     /// The data of [`Action::Errno`] and [`Action::Trace`].
     pub errno: Option<u32>,
-    /// The conditions. When two are on the same argument, each stands for a rule of its own.
+    /// The conditions. When two are on the same argument, each stands for a rule of its own. Behind
+    /// `socketcall` and `ipc`, which the rule covers too, they cannot be seen (as with libseccomp).
     pub args: Vec<Arg>,
-    /// Whether the rule also covers the call behind `socketcall` or `ipc`, where its arguments cannot be
-    /// seen: libseccomp's way, and what a profile from outside means. False: only the call itself.
-    pub multiplexed: bool,
 }
 
 /// Flags of a filter, as [`flag`] has them.
@@ -199,6 +198,50 @@ impl Profile {
         let document: Option<Document> =
             serde_json::from_str(json).context_as(Kind::Invalid, || "read the seccomp profile")?;
         document.map_or(Ok(None), Document::check)
+    }
+
+    /// The profile as `linux.seccomp` of an OCI configuration: what [`Profile::parse`] reads.
+    pub fn to_json(&self) -> String {
+        let rules: Vec<Value> = self
+            .rules
+            .iter()
+            .map(|rule| {
+                let args: Vec<Value> = rule
+                    .args
+                    .iter()
+                    .map(|a| {
+                        json!({"index": a.index, "value": a.value, "valueTwo": a.value_two, "op": name_in(&OPS, a.op)})
+                    })
+                    .collect();
+                let mut value = json!({"names": rule.names, "action": name_in(&ACTIONS, rule.action)});
+                insert(&mut value, "errnoRet", rule.errno);
+                insert(&mut value, "args", (!args.is_empty()).then_some(args));
+                value
+            })
+            .collect();
+        let flags: Vec<&str> =
+            FLAGS.iter().filter(|(_, bit)| self.flags & bit != 0).map(|(name, _)| *name).collect();
+        let architectures: Vec<&str> = self.architectures.iter().map(|arch| arch.oci_name()).collect();
+        let mut value = json!({"defaultAction": name_in(&ACTIONS, self.default_action)});
+        insert(&mut value, "defaultErrnoRet", self.default_errno);
+        insert(&mut value, "architectures", (!architectures.is_empty()).then_some(architectures));
+        insert(&mut value, "flags", (!flags.is_empty()).then_some(flags));
+        insert(&mut value, "listenerPath", self.listener_path.as_ref().map(|p| p.to_string_lossy()));
+        insert(&mut value, "listenerMetadata", self.listener_metadata.as_ref());
+        insert(&mut value, "syscalls", Some(rules));
+        value.to_string()
+    }
+}
+
+/// The (first) name of `value` in `table`.
+fn name_in<T: PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
+    table.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name)
+}
+
+/// Adds a member to a JSON object, if there is a value.
+fn insert(object: &mut Value, key: &str, value: Option<impl serde::Serialize>) {
+    if let (Some(members), Some(value)) = (object.as_object_mut(), value) {
+        members.insert(key.to_owned(), json!(value));
     }
 }
 
@@ -336,7 +379,7 @@ impl DocumentRule {
             }
             args.push(Arg { index: arg.index as u32, value: arg.value, value_two: arg.value_two, op: op? });
         }
-        Some(Rule { names: self.names, action: action?, errno, args, multiplexed: true })
+        Some(Rule { names: self.names, action: action?, errno, args })
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn section(arch: Arch, rules: &[Looked<'_>], default: u32, unknown_is
         }
         for clause in clauses(rule, verdict, arch) {
             for (name, call) in calls {
-                section.add(name, *call, &clause, rule.multiplexed);
+                section.add(name, *call, &clause);
             }
         }
     }
@@ -116,11 +116,11 @@ fn cond(arg: &Arg, arch: Arch) -> Cond {
 
 impl Section {
     /// Adds a clause for a name: for its own number, and for its place behind a multiplexer.
-    fn add(&mut self, name: &str, call: Syscall, clause: &Clause, through_multiplexer: bool) {
+    fn add(&mut self, name: &str, call: Syscall, clause: &Clause) {
         if let Some(number) = call.number(self.arch) {
             self.insert(number, clause.clone());
         }
-        if !through_multiplexer || !self.arch.is_multiplexed() {
+        if !self.arch.is_multiplexed() {
             return;
         }
         let Some((multiplexer, first)) = multiplexed(name) else { return };
@@ -153,16 +153,16 @@ impl Section {
 /// argument comes first, then equalities before "less" before "greater", then the larger value (the smaller
 /// for "less"), then whichever was there first.
 fn place(clauses: &[Clause], new: &Clause, wide: bool) -> usize {
-    let path = path(new, wide);
+    let new = path(new, wide);
     let mut shared_before = 0;
     for (at, old) in clauses.iter().enumerate() {
-        let old = self::path(old, wide);
-        let shared = path.iter().zip(&old).take_while(|(n, o)| n == o).count();
+        let old = path(old, wide);
+        let shared = new.iter().zip(&old).take_while(|(n, o)| n == o).count();
         if shared < shared_before {
             return at;
         }
         shared_before = shared;
-        if let (Some(n), Some(o)) = (path.get(shared), old.get(shared))
+        if let (Some(n), Some(o)) = (new.get(shared), old.get(shared))
             && n.precedes(o)
         {
             return at;

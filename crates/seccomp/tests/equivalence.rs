@@ -6,8 +6,10 @@ mod oracle;
 
 use oracle::{Libseccomp, big_endian, run};
 use taru_seccomp::{
-    Action, Arch, Arg, Op, Profile, Rule, X32_BIT, compile_for, syscall_names, syscall_number,
+    Action, Arch, Arg, Op, Profile, Rule, X32_BIT, compile_for, default_profile, syscall_names,
+    syscall_number,
 };
+use taru_sys::caps::Capabilities;
 use taru_sys::seccomp::{Data, Filter, ret};
 
 /// Numbers that a generator without state outside gives: xorshift64*.
@@ -32,7 +34,7 @@ impl Random {
 
 fn rule(names: &[&str], action: Action, args: &[Arg]) -> Rule {
     let names = names.iter().map(|n| (*n).to_owned()).collect();
-    Rule { names, action, errno: None, args: args.to_vec(), multiplexed: true }
+    Rule { names, action, errno: None, args: args.to_vec() }
 }
 
 fn arg(index: u32, op: Op, value: u64, value_two: u64) -> Arg {
@@ -294,6 +296,56 @@ fn random_x86(test: &str, shape: Shape<'_>) {
     let Some(mut libseccomp) = Libseccomp::start(test) else { return };
     let x86 = [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm];
     random_profiles(&mut libseccomp, 7, Arch::X86_64, &x86, shape, 120);
+}
+
+/// The default profile, whatever the capabilities: every number with every border value, and how long the
+/// way through the filters is.
+#[test]
+fn default_profile_is_the_same() {
+    let Some(mut libseccomp) = Libseccomp::start("default_profile_is_the_same") else { return };
+    for caps in [Capabilities::NONE, Capabilities::all_known()] {
+        let mut profile = default_profile(caps);
+        assert_eq!(Profile::parse(&profile.to_json()).unwrap().unwrap(), profile);
+        assert_eq!(compile_for(&profile, Arch::NATIVE).unwrap().unknown_names(), 0);
+        // Without the calls that are younger than libseccomp 2.5.4.
+        for rule in &mut profile.rules {
+            rule.names.retain(|name| {
+                profile
+                    .architectures
+                    .iter()
+                    .all(|a| syscall_number(name, *a).is_none() || libseccomp.resolve(name, *a).is_some())
+            });
+        }
+        let theirs = libseccomp.compile(&profile, Arch::NATIVE).unwrap();
+        let ours = compile_for(&profile, Arch::NATIVE).unwrap();
+        let mut lists = vec![[0; 6]];
+        for family in (0..70).chain([1 << 32, (1 << 32) | 1, 0x1000_0000, 0x400, u64::MAX]) {
+            let protocols = if family == 16 { 24 } else { 1 };
+            for protocol in (0..protocols).chain([1 << 32, u64::MAX]) {
+                lists.push([family, 1, protocol, 0, 0, 0]);
+            }
+        }
+        lists.extend(all_args(&profile, &mut Random(9)));
+        let some = |arch: Arch| {
+            let names =
+                ["clone", "unshare", "personality", "socket", "socketpair", "socketcall", "ipc", "mount"];
+            names.iter().filter_map(|name| syscall_number(name, arch)).collect()
+        };
+        compare(&profile, &theirs, ours.filters(), Arch::NATIVE, all_numbers, &[[0; 6]]);
+        compare(&profile, &theirs, ours.filters(), Arch::NATIVE, some, &lists);
+        let steps = |program: &[Filter]| {
+            let nr = |nr: u32| Data { nr: nr as i32, arch: Arch::NATIVE.audit(), ..Data::default() };
+            let all: Vec<usize> = (0..470).map(|n| run(program, &nr(n), false).1).collect();
+            (all.iter().sum::<usize>() / all.len(), all.iter().max().copied().unwrap_or(0))
+        };
+        let (ours_steps, theirs_steps) = (steps(ours.filters()), steps(&theirs));
+        println!(
+            "{} instructions, mean and longest way {ours_steps:?}; libseccomp {}, {theirs_steps:?}",
+            ours.filters().len(),
+            theirs.len()
+        );
+        assert!(ours_steps.0 <= 14);
+    }
 }
 
 /// One rule a call: any comparisons of any arguments.

@@ -114,6 +114,7 @@ fn numbers(arch: Arch, include: &Path, macros: &[&str]) -> BTreeMap<String, u32>
         .filter_map(|line| line.strip_prefix("#define __NR_")?.split(' ').next())
         .filter(|name| !name.contains('(') && name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_'))
         .filter(|name| !["arch_specific_syscall", "syscalls", "syscall_mask"].contains(name))
+        .filter(|name| !name.starts_with("reserved") && !name.starts_with("unused"))
         .collect();
     names.sort_unstable();
     let mut text = unistd.to_owned();
