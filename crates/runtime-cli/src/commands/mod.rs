@@ -1,6 +1,7 @@
 //! The commands: a table, and a file for each.
 
 mod checkpoint;
+mod events;
 mod features;
 mod list;
 mod pause;
@@ -43,6 +44,7 @@ pub(crate) const COMMANDS: &[Entry] = &[
     entry::<ps::Ps>("ps"),
     entry::<pause::Pause>("pause"),
     entry::<pause::Resume>("resume"),
+    entry::<events::Events>("events"),
     entry::<spec::Spec>("spec"),
     entry::<features::Features>("features"),
     entry::<supervise::Supervise>("supervise"),
