@@ -10,6 +10,7 @@ mod archive;
 mod ci;
 mod crun_suite;
 mod dist;
+mod man;
 mod peers;
 mod sandbox;
 mod setup;
@@ -34,6 +35,8 @@ enum Task {
     Tidy,
     /// Install the Debian packages that the tests need
     Setup(setup::Arguments),
+    /// Write the man pages, their catalog of translations, and the completion scripts
+    Man,
     /// Build both executables as they are shipped and print their sizes
     Dist,
     /// Fetch today's crun and runc below target/peers
@@ -70,6 +73,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Ci(arguments) => ci::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Setup(arguments) => setup::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Task::Man => man::run().map(|()| ExitCode::SUCCESS),
         Task::Dist => dist::run().map(|_| ExitCode::SUCCESS),
         Task::Peers => peers::run().map(|()| ExitCode::SUCCESS),
         Task::CrunSuite(arguments) => crun_suite::run(&arguments),

@@ -46,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("taru-testkit", &["taru-stdx", "taru-sys"]),
+    ("taru-manual", &["taru-stdx", "taru", "taru-runtime-cli"]),
     ("xtask", &["taru-stdx"]),
 ];
 
