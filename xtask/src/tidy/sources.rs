@@ -10,6 +10,8 @@ const SYS: &str = "crates/sys/";
 const C_INTERFACES: &[&str] = &["libc", "nix", "rustix", "syscalls"];
 /// Endings of type names that say nothing about the noun.
 const HOLLOW: &[&str] = &["Manager", "Helper", "Helpers", "Util", "Utils", "Impl", "Base", "Common"];
+/// Words of other programs' interfaces that end so.
+const FOREIGN: &[&str] = &["CgroupManager"];
 /// A file this long has probably outgrown its noun.
 const LONG: usize = 700;
 
@@ -94,7 +96,11 @@ pub(crate) fn hollow_names(source: &Source) -> Vec<Violation> {
         let [Token { text: keyword, .. }, Token { text: name, line }] = pair else { continue };
         match keyword.as_str() {
             "struct" | "enum" | "trait" | "type" => {
-                if let Some(word) = HOLLOW.iter().find(|word| name.ends_with(**word)) {
+                if let Some(word) = HOLLOW
+                    .iter()
+                    .find(|word| name.ends_with(**word))
+                    .filter(|_| !FOREIGN.contains(&name.as_str()))
+                {
                     found.push(at(
                         source,
                         *line,
@@ -126,12 +132,18 @@ pub(crate) fn machine_paths(sources: &[Source]) -> Vec<Violation> {
     let mut found = Vec::new();
     for source in sources {
         for (n, line) in source.text.lines().enumerate() {
-            if let Some(path) = paths.iter().find(|path| line.contains(path.as_str())) {
+            if let Some(path) = paths.iter().find(|path| begins_in(line, path)) {
                 found.push(at(source, n + 1, &format!("`{path}` exists on one machine only")));
             }
         }
     }
     found
+}
+
+/// Whether the absolute path stands in `line`, not as the middle of a longer one.
+fn begins_in(line: &str, path: &str) -> bool {
+    line.match_indices(path)
+        .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "._-}".contains(c)))
 }
 
 fn at(source: &Source, line: usize, what: &str) -> Violation {
@@ -151,7 +163,7 @@ mod tests {
         let bad = source(
             "crates/x/src/lib.rs",
             concat!(
-                "use libc::c_int;\nfn get_it() { unsafe { libc::getpid() } }\nstruct PathManager;\n",
+                "use libc::c_int;\nfn get_it() { unsafe { libc::getpid() } }\nstruct PathHelper;\n",
                 "// TO",
                 "DO: all\nfn f() { todo!() }\n"
             ),
