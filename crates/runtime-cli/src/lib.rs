@@ -36,14 +36,11 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(log) => log,
         Err(error) => return report::finish(Err(error), None, name),
     };
-    let result = Settings::new(&typed.global, &log).and_then(|settings| {
-        log.debug(&format!(
-            "{name}: state in `{}`, control groups by {:?}, rootless {:?}",
-            settings.store().root().display(),
-            settings.cgroup_manager,
-            settings.rootless
-        ));
-        (typed.entry.run)(&typed.matches, &settings)
-    });
+    let settings = Settings::new(&typed.global, &log);
+    log.debug(&format!(
+        "{name}: --root {:?}, control groups by {:?}, rootless {:?}",
+        typed.global.root, settings.cgroup_manager, settings.rootless
+    ));
+    let result = (typed.entry.run)(&typed.matches, &settings);
     report::finish(result, Some(&log), name)
 }

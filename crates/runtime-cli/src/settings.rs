@@ -11,7 +11,7 @@ use crate::log::Log;
 
 /// Where state is kept and how control groups are made.
 pub(crate) struct Settings {
-    store: Store,
+    root: Option<PathBuf>,
     pub(crate) cgroup_manager: CgroupManager,
     /// `None`: as the user's rights are.
     pub(crate) rootless: Option<bool>,
@@ -19,16 +19,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// # Errors
-    /// No directory for an ordinary user's state.
-    pub(crate) fn new(global: &Global, log: &Log) -> Result<Settings> {
-        let root = match &global.root {
-            Some(root) => std::path::absolute(root).context(|| format!("find `{}`", root.display()))?,
-            None => default_root()?,
-        };
+    /// The settings that `global` means.
+    pub(crate) fn new(global: &Global, log: &Log) -> Settings {
         let asked = if global.systemd_cgroup { Some(CgroupManager::Systemd) } else { global.cgroup_manager };
-        Ok(Settings {
-            store: Store::open(root),
+        Settings {
+            root: global.root.clone(),
             cgroup_manager: asked.unwrap_or(CgroupManager::Cgroupfs),
             rootless: match global.rootless.as_str() {
                 "true" | "1" | "t" => Some(true),
@@ -36,11 +31,19 @@ impl Settings {
                 _ => None,
             },
             log: log.clone(),
-        })
+        }
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
+    /// The state directory. Asked for only by commands that need one.
+    ///
+    /// # Errors
+    /// No directory for an ordinary user's state.
+    pub(crate) fn store(&self) -> Result<Store> {
+        let root = match &self.root {
+            Some(root) => std::path::absolute(root).context(|| format!("find `{}`", root.display()))?,
+            None => default_root()?,
+        };
+        Ok(Store::open(root))
     }
 }
 

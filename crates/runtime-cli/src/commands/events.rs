@@ -32,7 +32,7 @@ pub(crate) struct Events {
 
 impl Verb for Events {
     fn run(self, settings: &Settings) -> Result<u8> {
-        let record = settings.store().load(&self.id)?;
+        let record = settings.store()?.load(&self.id)?;
         let watch = Watch::new(&record)?;
         if self.stats {
             output::json_line(&watch.usage()?)?;

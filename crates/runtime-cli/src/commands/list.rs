@@ -35,7 +35,7 @@ pub(crate) struct List {
 impl Verb for List {
     fn run(self, settings: &Settings) -> Result<u8> {
         let mut loaded = Vec::new();
-        for (id, found) in settings.store().list()? {
+        for (id, found) in settings.store()?.list()? {
             match found {
                 Ok(record) => loaded.push(record),
                 Err(e) => left_out(settings, &id, &e),

@@ -25,14 +25,14 @@ pub(crate) struct Resume {
 
 impl Verb for Pause {
     fn run(self, settings: &Settings) -> Result<u8> {
-        pause::pause(&settings.store().load(&self.id)?)?;
+        pause::pause(&settings.store()?.load(&self.id)?)?;
         Ok(0)
     }
 }
 
 impl Verb for Resume {
     fn run(self, settings: &Settings) -> Result<u8> {
-        pause::resume(&settings.store().load(&self.id)?)?;
+        pause::resume(&settings.store()?.load(&self.id)?)?;
         Ok(0)
     }
 }

@@ -38,7 +38,7 @@ impl Verb for Ps {
         let mut args = self.args.into_iter();
         let id = args.next().unwrap_or_default();
         let id = id.to_str().ok_or_else(|| Error::invalid("read the id: not UTF-8"))?;
-        let record = settings.store().load(id)?;
+        let record = settings.store()?.load(id)?;
         let pids: Vec<i32> = record.cgroup()?.pids_recursive()?.into_iter().map(|pid| pid.0).collect();
         if self.format == Format::Json {
             output::json_line(&pids)?;

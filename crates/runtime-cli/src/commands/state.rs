@@ -26,7 +26,7 @@ pub(crate) struct State {
 
 impl Verb for State {
     fn run(self, settings: &Settings) -> Result<u8> {
-        let record = settings.store().load(&self.id)?;
+        let record = settings.store()?.load(&self.id)?;
         output::json(&View::of(&record, record.status()?, &mut Users::default()), "  ")?;
         Ok(0)
     }

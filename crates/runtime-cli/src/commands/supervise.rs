@@ -51,7 +51,7 @@ fn size(text: &str) -> std::result::Result<u64, String> {
 impl Verb for Supervise {
     fn run(self, settings: &Settings) -> Result<u8> {
         let program = self.runtime.unwrap_or_else(|| "/proc/self/exe".into());
-        let mut runtime = vec![program.into(), "--root".into(), settings.store().root().into()];
+        let mut runtime = vec![program.into(), "--root".into(), settings.store()?.root().into()];
         if let Some(log) = &self.runtime_log {
             runtime.extend(["--log".into(), log.into(), "--log-format".into(), "json".into()]);
         }

@@ -90,7 +90,7 @@ impl Store {
     pub fn load(&self, id: &str) -> Result<Record> {
         check_id(id)?;
         let dir = self.root.join(id);
-        match Record::read(dir.clone(), id)? {
+        match Record::read(dir.clone(), id).map_err(|e| self.foreign(e))? {
             Some(record) => Ok(record),
             None if !dir.is_dir() => Err(self.no_such(id)),
             None if Lock::attempt(&dir)?.is_none() => {
@@ -114,7 +114,7 @@ impl Store {
         let what = || format!("read the state directory `{}`", self.root.display());
         let entries = match std::fs::read_dir(&self.root) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.context(what)?,
+            other => other.context(what).map_err(|e| self.foreign(e))?,
         };
         let mut all = Vec::new();
         for entry in entries {
@@ -190,6 +190,14 @@ impl Store {
     fn is_ours(&self, lock: &Lock) -> Result<bool> {
         let root = self.root.metadata().context(|| format!("look at `{}`", self.root.display()))?;
         Ok(lock.owner()? == root.uid())
+    }
+
+    /// A refusal to read means that the store is somebody else's.
+    fn foreign(&self, e: Error) -> Error {
+        if e.kind() != Kind::Permission {
+            return e;
+        }
+        e.hint(format!("the containers in `{}` are another user's", self.root.display()))
     }
 
     fn no_such(&self, id: &str) -> Error {
