@@ -1,35 +1,43 @@
-//! How long a profile takes from its text to a program, and what comes out: `measure [PROFILE.json]`, without
-//! a file the default profile. Build with `--release`.
+//! How long a profile takes to become a program: `measure DIRECTORY [PROFILE.json]`, without a file the default
+//! profile. The first run with a directory compiles and keeps the program there, the next ones read it. Build
+//! with `--release`.
 
 use std::time::{Duration, Instant};
 
-use taru_seccomp::{Profile, compile, default_profile};
+use taru_seccomp::{Cache, Profile, compile, default_profile};
 use taru_stdx::{Error, Result};
 use taru_sys::caps::Capabilities;
 
 fn main() -> Result<()> {
-    let text = match std::env::args().nth(1) {
+    let mut args = std::env::args().skip(1);
+    let directory = args.next().ok_or_else(|| Error::invalid("measure: no directory given"))?;
+    let text = match args.next() {
         Some(path) => String::from_utf8(taru_stdx::fs::read_bounded(path.as_ref(), 4 << 20)?)
             .map_err(|e| Error::invalid("read the profile").because(e))?,
         None => default_profile(Capabilities::NONE).to_json(),
     };
-    let profile = Profile::parse(&text)?.ok_or_else(|| Error::invalid("read the profile: it is empty"))?;
-    let program = compile(&profile)?;
-    println!("{} bytes of JSON, {} instructions", text.len(), program.filters().len());
-    println!("first run in a cold cache and the median of 1000:");
-    report("parse", || drop(Profile::parse(&text)));
-    report("compile", || drop(compile(&profile)));
+    let cache = Cache::new(directory);
+    let start = Instant::now();
+    let program = cache.program(&text)?;
+    let first = start.elapsed();
+    let instructions = program.map_or(0, |p| p.filters().len());
+    println!("{} bytes of JSON, {instructions} instructions", text.len());
+    println!("this process's first: {} µs", first.as_micros());
+    println!("median of 1000: read {} µs", median(|| drop(cache.program(&text))));
+    println!("median of 1000: parse {} µs", median(|| drop(Profile::parse(&text))));
+    if let Some(profile) = Profile::parse(&text)? {
+        println!("median of 1000: compile {} µs", median(|| drop(compile(&profile))));
+    }
     Ok(())
 }
 
-fn report(what: &str, act: impl Fn()) {
-    let time = || {
+fn median(act: impl Fn()) -> u128 {
+    let time = |_| {
         let start = Instant::now();
         act();
         start.elapsed()
     };
-    let first = time();
-    let mut times: Vec<Duration> = (0..1000).map(|_| time()).collect();
+    let mut times: Vec<Duration> = (0..1000).map(time).collect();
     times.sort_unstable();
-    println!("{what:8} {:6} µs {:6} µs", first.as_micros(), times[500].as_micros());
+    times[500].as_micros()
 }

@@ -108,6 +108,16 @@ impl Arch {
         matches!(self, X86 | S390 | S390x | Ppc | Ppc64 | Ppc64le | Mips | Mipsel)
     }
 
+    /// Where the numbers begin (`__NR_Linux` on MIPS).
+    pub(crate) fn first_number(self) -> u32 {
+        match self {
+            Arch::Mips | Arch::Mipsel => 4000,
+            Arch::Mips64 | Arch::Mipsel64 => 5000,
+            Arch::Mips64n32 | Arch::Mipsel64n32 => 6000,
+            _ => 0,
+        }
+    }
+
     /// The column of the table of numbers.
     pub(crate) fn column(self) -> usize {
         match self {

@@ -9,18 +9,13 @@
 //! Numbers with the same verdict that follow each other are one range; a balanced tree of comparisons finds
 //! the range. Calls with the same conditions share them.
 
-use std::collections::HashMap;
-
 use taru_stdx::{Error, Kind, Result};
 use taru_sys::seccomp::{Filter, flag, ret};
 
 use crate::arch::{Arch, X32_BIT};
 use crate::bpf::{Assembler, Target, Test};
 use crate::profile::{Action, Op, Profile};
-use crate::resolve::{Clauses, Cond, Section, look_up, section};
-
-/// The most instructions the kernel takes (BPF_MAXINSNS).
-pub const MAX_INSTRUCTIONS: usize = 4096;
+use crate::resolve::{Clause, Cond, MAX_INSTRUCTIONS, Said, Section, look_up, section};
 
 const ENOSYS: u32 = 38;
 /// What libseccomp does to a call of an architecture the profile does not name.
@@ -164,22 +159,28 @@ impl Emit {
             self.asm.jump(Test::Greater, newest | bit, enosys, Target::Label(known));
             self.asm.place(known);
         }
-        let mut leaves = Leaves::default();
-        let mut ranges = vec![(0, Target::Return(self.default))];
+        let default = Target::Return(self.default);
+        let mut leaves = Leaves::new(section);
+        let mut ranges = Vec::with_capacity(256);
+        ranges.push((0, default));
         // s390's system call 0 stands for numbers too large for the instruction: an unknown one arrives as 0.
         let s390 = matches!(section.arch, Arch::S390 | Arch::S390x) && section.newest.is_some();
         if s390 {
-            ranges = vec![(0, Target::Return(ret::ERRNO | ENOSYS)), (1, Target::Return(self.default))];
+            ranges = vec![(0, Target::Return(ret::ERRNO | ENOSYS)), (1, default)];
         }
-        for (number, clauses) in section.calls.iter().filter(|(number, _)| !s390 || **number != 0) {
-            let target = leaves.target(clauses, &mut self.asm);
+        for (number, said) in section.numbers().filter(|(number, _)| !s390 || *number != 0) {
+            let target = match said {
+                Said::Nothing => default,
+                Said::Always(verdict) => Target::Return(verdict),
+                Said::Judged(list) => Target::Label(leaves.label(list, &mut self.asm)),
+            };
             put(&mut ranges, number | bit, target);
-            put(&mut ranges, (number | bit) + 1, Target::Return(self.default));
+            put(&mut ranges, (number | bit) + 1, default);
         }
         self.tree(&ranges);
-        for (label, clauses) in leaves.pending {
+        for (label, list) in leaves.pending {
             self.asm.place(label);
-            self.clauses(section.arch, &clauses);
+            self.clauses(section.arch, list);
         }
     }
 
@@ -211,25 +212,60 @@ impl Emit {
     }
 
     /// Tries the clauses in turn.
-    fn clauses(&mut self, arch: Arch, clauses: &Clauses) {
-        for clause in clauses {
+    fn clauses(&mut self, arch: Arch, clauses: &[Clause]) {
+        let steps: Vec<(Vec<Step>, u32)> = clauses.iter().map(|c| (steps(arch, c), c.verdict)).collect();
+        let default = Target::Return(self.default);
+        self.alternatives(arch, &steps, 0, default, None);
+    }
+
+    /// Tries alternatives that have passed their first `depth` steps, and goes to `fail` when none holds.
+    /// Those that go on with the same step are next to each other and share it. `loaded`: the word in the accumulator.
+    fn alternatives(
+        &mut self,
+        arch: Arch,
+        mut all: &[(Vec<Step>, u32)],
+        depth: usize,
+        fail: Target,
+        mut loaded: Option<(u32, u32)>,
+    ) {
+        while let Some((first, verdict)) = all.first() {
+            let Some(step) = first.get(depth) else { return self.asm.goto(Target::Return(*verdict)) };
+            let same = all.iter().take_while(|(steps, _)| steps.get(depth) == Some(step)).count();
+            let (group, rest) = all.split_at(same);
+            all = rest;
             let next = self.asm.label();
-            for (i, cond) in clause.conds.iter().enumerate() {
-                let last = i + 1 == clause.conds.len();
-                let pass = self.asm.label();
-                let yes = if last { Target::Return(clause.verdict) } else { Target::Label(pass) };
-                self.cond(arch, cond, yes, Target::Label(next));
-                self.asm.place(pass);
+            let no = if rest.is_empty() { fail } else { Target::Label(next) };
+            let inner = self.asm.label();
+            // The last step of an alternative goes straight to its verdict; what follows it in the group cannot hold.
+            let last = first.len() == depth + 1;
+            let yes = if last { Target::Return(*verdict) } else { Target::Label(inner) };
+            loaded = match step {
+                Step::Word { offset, mask, value } => {
+                    if loaded != Some((*offset, *mask)) {
+                        self.word(*offset, *mask);
+                    }
+                    self.asm.jump(Test::Equal, *value, yes, no);
+                    Some((*offset, *mask))
+                }
+                Step::Cond(cond) => {
+                    self.cond(arch, cond, yes, no);
+                    None
+                }
+            };
+            if !last {
+                self.asm.place(inner);
+                self.alternatives(arch, group, depth + 1, no, loaded);
+                // Whoever comes from within has loaded another word.
+                loaded = None;
             }
             self.asm.place(next);
         }
-        self.asm.goto(Target::Return(self.default));
+        self.asm.goto(fail);
     }
 
     /// Compares one argument, its high word first.
     fn cond(&mut self, arch: Arch, cond: &Cond, yes: Target, no: Target) {
-        let at = OFFSET_ARGS + 8 * cond.arg;
-        let (high, low) = if arch.is_big_endian() { (at, at + 4) } else { (at + 4, at) };
+        let (high, low) = offsets(arch, cond.arg);
         let (value_high, value_low) = ((cond.value >> 32) as u32, cond.value as u32);
         let (test, yes, no) = match cond.op {
             Op::Eq | Op::MaskedEq => (Test::Equal, yes, no),
@@ -276,26 +312,63 @@ fn put(ranges: &mut Vec<(u32, Target)>, start: u32, target: Target) {
     }
 }
 
-/// The different lists of conditions of a section, each emitted once.
-#[derive(Default)]
-struct Leaves {
-    labels: HashMap<Clauses, u32>,
-    pending: Vec<(u32, Clauses)>,
+/// A part of a clause, in the order of evaluation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The word at `offset`, masked, is `value`.
+    Word { offset: u32, mask: u32, value: u32 },
+    /// A comparison that is no equality of words.
+    Cond(Cond),
 }
 
-impl Leaves {
-    fn target(&mut self, clauses: &Clauses, asm: &mut Assembler) -> Target {
-        if let [clause] = clauses.as_slice()
-            && clause.conds.is_empty()
-        {
-            return Target::Return(clause.verdict);
+fn steps(arch: Arch, clause: &Clause) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(2 * clause.conds.len());
+    for cond in &clause.conds {
+        if !matches!(cond.op, Op::Eq | Op::MaskedEq) {
+            steps.push(Step::Cond(*cond));
+            continue;
         }
-        let pending = &mut self.pending;
-        let label = *self.labels.entry(clauses.clone()).or_insert_with(|| {
-            let label = asm.label();
-            pending.push((label, clauses.clone()));
-            label
-        });
-        Target::Label(label)
+        let (high, low) = offsets(arch, cond.arg);
+        let words = [
+            (high, (cond.mask >> 32) as u32, (cond.value >> 32) as u32),
+            (low, cond.mask as u32, cond.value as u32),
+        ];
+        let words = if arch.is_64bit() { &words[..] } else { &words[1..] };
+        let words = words.iter().filter(|(_, mask, _)| *mask != 0);
+        steps.extend(words.map(|(offset, mask, value)| Step::Word {
+            offset: *offset,
+            mask: *mask,
+            value: *value,
+        }));
+    }
+    steps
+}
+
+/// Where the high and the low word of an argument are.
+fn offsets(arch: Arch, arg: u32) -> (u32, u32) {
+    let at = OFFSET_ARGS + 8 * arg;
+    if arch.is_big_endian() { (at, at + 4) } else { (at + 4, at) }
+}
+
+/// The different lists of clauses of a section, each emitted once.
+struct Leaves<'a> {
+    lists: &'a [Vec<Clause>],
+    pending: Vec<(u32, &'a [Clause])>,
+}
+
+impl<'a> Leaves<'a> {
+    fn new(section: &'a Section) -> Leaves<'a> {
+        Leaves { lists: &section.lists, pending: Vec::new() }
+    }
+
+    /// Where the list of this index, or one equal to it, will be.
+    fn label(&mut self, list: usize, asm: &mut Assembler) -> u32 {
+        let list = self.lists.get(list).map_or(&[][..], Vec::as_slice);
+        if let Some((label, _)) = self.pending.iter().find(|(_, known)| *known == list) {
+            return *label;
+        }
+        let label = asm.label();
+        self.pending.push((label, list));
+        label
     }
 }

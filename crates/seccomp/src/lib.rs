@@ -24,6 +24,7 @@
 
 mod arch;
 mod bpf;
+mod cache;
 mod compile;
 mod default;
 mod load;
@@ -32,8 +33,10 @@ mod resolve;
 mod syscall;
 
 pub use arch::{Arch, X32_BIT};
-pub use compile::{MAX_INSTRUCTIONS, Program, compile, compile_for};
+pub use cache::Cache;
+pub use compile::{Program, compile, compile_for};
 pub use default::default_profile;
 pub use load::{available_flags, is_supported, load};
 pub use profile::{Action, Arg, MAX_TEXT, Op, Profile, Rule, flag_names};
+pub use resolve::MAX_INSTRUCTIONS;
 pub use syscall::{syscall_name, syscall_names, syscall_number};

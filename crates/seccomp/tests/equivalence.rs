@@ -309,12 +309,7 @@ fn default_profile_is_the_same() {
         assert_eq!(compile_for(&profile, Arch::NATIVE).unwrap().unknown_names(), 0);
         // Without the calls that are younger than libseccomp 2.5.4.
         for rule in &mut profile.rules {
-            rule.names.retain(|name| {
-                profile
-                    .architectures
-                    .iter()
-                    .all(|a| syscall_number(name, *a).is_none() || libseccomp.resolve(name, *a).is_some())
-            });
+            rule.names.retain(|name| Arch::all().any(|arch| libseccomp.resolve(name, arch).is_some()));
         }
         let theirs = libseccomp.compile(&profile, Arch::NATIVE).unwrap();
         let ours = compile_for(&profile, Arch::NATIVE).unwrap();
