@@ -57,8 +57,10 @@ impl Cgroup {
     /// In a hybrid layout the group is made in the cgroup2 mount too, even when that has no controller: it is
     /// one `mkdir`, and buys `cgroup.kill`, `cgroup.events` and `CLONE_INTO_CGROUP`.
     ///
-    /// On v1 a new cpuset gets its parent's CPUs and memory nodes; on v2 all controllers there are get
-    /// enabled down to the group, as far as the kernel lets us.
+    /// On v1 a new cpuset gets its parent's CPUs and memory nodes; on v2 alone all controllers there are
+    /// get enabled down to the group, as far as the kernel lets us. Beside v1 they get enabled by the first
+    /// limit that needs one: a group with enabled controllers for children cannot have processes, and the
+    /// v1 groups of the same name have no such rule.
     ///
     /// # Errors
     /// [`taru_stdx::Kind::Permission`] where this user may not make it. What was made before is removed again.
@@ -280,7 +282,7 @@ fn make_v1(h: &crate::hierarchy::V1, dir: &Path) -> Result<(Dir, Vec<PathBuf>)> 
 fn make_v2(mounted: &Mounted, dir: &Path, hybrid: bool) -> Result<(Dir, Vec<PathBuf>)> {
     let (dir, made) =
         Dir::create(&mounted.point, dir.to_owned()).context(|| "create the group in cgroup2")?;
-    if let Err(e) = subtree::enable_controllers(&mounted.point, &dir, hybrid) {
+    if !hybrid && let Err(e) = subtree::enable_controllers(&mounted.point, &dir) {
         remove_made(&made);
         return Err(e);
     }

@@ -27,6 +27,7 @@
 //! | `devices` | device rules as v1 lines and as a v2 BPF program |
 //! | `stats` | usage in one form for both |
 //! | `notify` | a group that became empty, memory that ran out |
+//! | `raw` | files by name, and the list of all groups |
 //! | `members`, `freeze`, `kill`, `remove` | processes in, stopped, ended; the group gone |
 //!
 //! The crate starts no thread, prints nothing, and knows no OCI type.
@@ -42,6 +43,7 @@ mod kill;
 mod limits;
 mod members;
 mod notify;
+mod raw;
 mod remove;
 mod stats;
 mod subtree;
@@ -54,6 +56,7 @@ pub use hierarchy::{Hierarchy, Layout, Mounted, V1};
 pub use limits::{Cpu, Cpuset, Device, Io, Limits, Max, Memory, Net, Rdma, Skipped, WeightDevice};
 pub use members::Joiner;
 pub use notify::{EmptyWatch, Oom, OomWatch};
+pub use raw::{Listed, list};
 pub use stats::{
     Counter, CpuStats, CpusetStats, IoCount, IoStats, MemoryStats, PidsStats, Pressure, RdmaStats, Stall,
     Stats,

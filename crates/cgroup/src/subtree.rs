@@ -7,8 +7,8 @@ use taru_sys::errno;
 use taru_sys::fs::{AtFlags, fchownat};
 use taru_sys::process::Pid;
 
-use crate::Cgroup;
 use crate::dir::Dir;
+use crate::{Cgroup, Controller};
 
 /// Copies CPUs and memory nodes from the parent into each of the new v1 cpuset directories `made`, outermost
 /// first: a new cpuset has none, and the kernel refuses processes to such a one (ENOSPC).
@@ -34,7 +34,7 @@ pub(crate) fn inherit_cpuset(made: &[PathBuf]) -> Result<()> {
 ///
 /// A new group has what its parent's `cgroup.subtree_control` names, so usually there is nothing to do. What an
 /// ancestor refuses (EBUSY: it has processes of its own) is left out here, and reported when a limit needs it.
-pub(crate) fn enable_controllers(point: &Path, group: &Dir, hybrid: bool) -> Result<()> {
+pub(crate) fn enable_controllers(point: &Path, group: &Dir) -> Result<()> {
     let read = |dir: &Dir| dir.read("cgroup.controllers");
     let top = Dir::open(point.to_owned()).context(|| "open the cgroup2 mount")?;
     let (all, has) = (read(&top)?, read(group)?);
@@ -42,17 +42,32 @@ pub(crate) fn enable_controllers(point: &Path, group: &Dir, hybrid: bool) -> Res
     if wanted.is_empty() {
         return Ok(());
     }
-    let mut ancestors: Vec<&Path> =
-        group.path().ancestors().skip(1).take_while(|a| a.starts_with(point)).collect();
-    ancestors.reverse();
-    for path in ancestors {
-        let dir = Dir::open(path.to_owned()).context(|| "open a parent group")?;
-        enable(&dir, &wanted);
-    }
+    enable_above(group, &wanted)?;
     // A group made below a threaded one is invalid until it is made threaded too; then it can have the
     // threaded controllers only.
-    if !hybrid && group.try_read("cgroup.type").is_ok_and(|t| t.trim() == "domain invalid") {
+    if group.try_read("cgroup.type").is_ok_and(|t| t.trim() == "domain invalid") {
         group.write("cgroup.type", "threaded")?;
+    }
+    Ok(())
+}
+
+/// Enables `controller` for `group` if it is not; what hinders it shows when a limit is written.
+pub(crate) fn ensure_enabled(group: &Dir, controller: Controller) -> Result<()> {
+    let name = controller.v2_name();
+    if group.read_if_there("cgroup.controllers")?.is_none_or(|has| has.split_whitespace().any(|c| c == name))
+    {
+        return Ok(());
+    }
+    enable_above(group, &[name])
+}
+
+/// Enables `wanted` in every group above `group`, from the top of the mount down.
+fn enable_above(group: &Dir, wanted: &[&str]) -> Result<()> {
+    let is_group = |path: &&Path| path.join("cgroup.subtree_control").exists();
+    let above: Vec<&Path> = group.path().ancestors().skip(1).take_while(is_group).collect();
+    for path in above.into_iter().rev() {
+        let dir = Dir::open(path.to_owned()).context(|| "open a parent group")?;
+        enable(&dir, wanted);
     }
     Ok(())
 }

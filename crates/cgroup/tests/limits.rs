@@ -406,3 +406,35 @@ fn what_a_layout_lacks_is_said() {
         Limits { rdma: BTreeMap::from([("no".to_owned(), Default::default())]), ..Limits::default() };
     assert_eq!(g.group.apply(&limits).unwrap_err().kind(), Kind::Unsupported);
 }
+
+/// Takes a controller that a test had enabled for the groups at the top away from them again.
+struct Restore(std::path::PathBuf, String);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let now = std::fs::read_to_string(&self.0).unwrap_or_default();
+        for new in now.split_whitespace().filter(|c| !self.1.split_whitespace().any(|b| b == *c)) {
+            // Another test may have groups that use it.
+            let _ = std::fs::write(&self.0, format!("-{new}"));
+        }
+    }
+}
+
+#[test]
+fn huge_pages() {
+    let hierarchy = taru_cgroup::Hierarchy::probe().unwrap();
+    let top = hierarchy.v2.as_ref().map(|m| m.point.join("cgroup.subtree_control"));
+    let _restore = top.map(|file| {
+        let before = std::fs::read_to_string(&file).unwrap_or_default();
+        Restore(file, before)
+    });
+    let g = group!("huge_pages",);
+    let limits = Limits { hugetlb: BTreeMap::from([("2MB".to_owned(), 4 << 20)]), ..Limits::default() };
+    match g.group.apply(&limits) {
+        Ok(_) => assert_eq!(g.group.stats().unwrap().hugetlb["2MB"].limit, Some(4 << 20)),
+        Err(e) => {
+            assert_eq!(e.kind(), Kind::Unsupported, "{}", e.chain());
+            taru_testkit::skip("huge_pages", "the controller hugetlb");
+        }
+    }
+}

@@ -16,7 +16,7 @@ use taru_stdx::{Error, Kind, Result};
 use crate::dir::Dir;
 use crate::group::Place;
 use crate::limits::{Limits, Skipped};
-use crate::{Cgroup, Controller, devices};
+use crate::{Cgroup, Controller, devices, subtree};
 
 pub use cpu::weight_of_shares;
 pub use io::weight_of_blkio;
@@ -111,6 +111,10 @@ impl Cgroup {
             .hint(
                 "it must be in /proc/cgroups, mounted, and this user must be allowed to make groups in it",
             )),
+            Place::V2(dir) if !self.v1.is_empty() => {
+                subtree::ensure_enabled(dir, controller)?;
+                Ok(Some(Place::V2(dir)))
+            }
             place => Ok(Some(place)),
         }
     }

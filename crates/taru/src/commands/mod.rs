@@ -11,6 +11,7 @@ use taru_stdx::Result;
 use crate::options::Global;
 use crate::output::Edge;
 
+mod cgroup;
 mod completion;
 mod exec;
 mod inspect;
@@ -30,6 +31,7 @@ mod wait;
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)] // the help of a verb stands on its `Args`
 pub enum Command {
+    Cgroup(cgroup::Args),
     Completion(completion::Args),
     Exec(exec::Args),
     Inspect(inspect::Args),
@@ -53,6 +55,7 @@ impl Command {
     /// What the verb fails with; printed by the caller.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
+            Command::Cgroup(args) => cgroup::run(&args, global),
             Command::Completion(args) => completion::run(&args, global, definition),
             Command::Exec(args) => exec::run(&args, global),
             Command::Inspect(args) => inspect::run(&args, global),
@@ -73,6 +76,7 @@ impl Command {
     /// Which convention of exit statuses the verb follows.
     pub fn edge(&self) -> Edge {
         match self {
+            Command::Cgroup(args) => args.edge(),
             Command::Netns(args) => args.edge(),
             Command::Completion(_) | Command::Link(_) | Command::Version(_) => Edge::Plain,
             Command::Exec(_) | Command::Run(_) => Edge::Program,
