@@ -26,6 +26,11 @@ use settings::Settings;
 
 /// Parses, acts, reports. `args` begins with the program's name.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if enters_a_container(&args)
+        && let Err(error) = taru_runtime::seal::seal_executable()
+    {
+        return report::finish(Err(error), None, "");
+    }
     let typed = match arguments::parse(&args) {
         Ok(Parsed::Command(typed)) => typed,
         Ok(Parsed::Text(text)) => return report::finish(output::text(&text).map(|()| 0), None, ""),
@@ -43,4 +48,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     ));
     let result = (typed.entry.run)(&typed.matches, &settings);
     report::finish(result, Some(&log), name)
+}
+
+/// Whether one of the words is a command whose processes go into a container. One too many is no harm.
+fn enters_a_container(args: &[OsString]) -> bool {
+    args.iter().skip(1).any(|word| word == "create" || word == "run" || word == "exec")
 }

@@ -45,6 +45,13 @@ impl Settings {
         };
         Ok(Store::open(root))
     }
+
+    /// Tells the user, once the act is done, what went otherwise than asked.
+    pub(crate) fn warn(&self, warnings: &[String]) {
+        for warning in warnings {
+            self.log.warning(warning);
+        }
+    }
 }
 
 /// `/run/taru/runtime` for the host's root, `$XDG_RUNTIME_DIR/taru/runtime` for whoever has that directory: where

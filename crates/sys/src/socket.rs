@@ -1,6 +1,8 @@
 //! Unix sockets: pairs of processes that talk, and descriptors handed over.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::error::check;
 use crate::process::Pid;
@@ -24,6 +26,78 @@ pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
     )?;
     // SAFETY: both were just made and nobody else owns them.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// The address of a socket file; the kernel takes 107 bytes of path at most.
+fn address(path: &Path) -> Result<(libc::sockaddr_un, libc::socklen_t)> {
+    // SAFETY: sockaddr_un is plain data.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.len() >= address.sun_path.len() || bytes.contains(&0) {
+        return Err(Error::new("connect", format!("`{}`", path.display()), Errno(libc::ENAMETOOLONG)));
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    Ok((address, size_of::<libc::sockaddr_un>() as libc::socklen_t))
+}
+
+fn new_socket(kind: i32) -> Result<OwnedFd> {
+    // SAFETY: socket(2) takes numbers.
+    let fd = unsafe { libc::socket(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0) };
+    check(fd.into(), "socket", String::new)?;
+    // SAFETY: the descriptor was just made and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A listening socket at `path` that keeps message boundaries (SOCK_SEQPACKET), close-on-exec.
+///
+/// # Errors
+/// EADDRINUSE if the file exists, ENAMETOOLONG for a path over 107 bytes.
+pub fn listen_seqpacket(path: &Path) -> Result<OwnedFd> {
+    let (address, size) = address(path)?;
+    let socket = new_socket(libc::SOCK_SEQPACKET)?;
+    // SAFETY: the address is live and `size` bytes long.
+    let bound = unsafe { libc::bind(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), size) };
+    check(bound.into(), "bind", || format!("`{}`", path.display()))?;
+    // SAFETY: listen(2) takes numbers.
+    check(unsafe { libc::listen(socket.as_raw_fd(), 1) }.into(), "listen", || {
+        format!("`{}`", path.display())
+    })?;
+    Ok(socket)
+}
+
+/// Connects to the listening socket at `path`; `stream` for SOCK_STREAM instead of SOCK_SEQPACKET.
+///
+/// # Errors
+/// ENOENT without the file, ECONNREFUSED if nobody listens, ENAMETOOLONG for a path over 107 bytes.
+pub fn connect(path: &Path, stream: bool) -> Result<OwnedFd> {
+    let (address, size) = address(path)?;
+    let socket = new_socket(if stream { libc::SOCK_STREAM } else { libc::SOCK_SEQPACKET })?;
+    // SAFETY: the address is live and `size` bytes long.
+    let done = unsafe { libc::connect(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), size) };
+    check(done.into(), "connect", || format!("`{}`", path.display()))?;
+    Ok(socket)
+}
+
+/// Waits for a connection on a listening socket, accept4(2), close-on-exec.
+///
+/// # Errors
+/// Any error of accept4(2) but EINTR.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+    loop {
+        let nowhere = std::ptr::null_mut();
+        // SAFETY: null pointers ask for no address.
+        let fd =
+            unsafe { libc::accept4(listener.as_raw_fd(), nowhere, std::ptr::null_mut(), libc::SOCK_CLOEXEC) };
+        match check(fd.into(), "accept4", String::new) {
+            Err(e) if e.errno() == Errno(libc::EINTR) => continue,
+            Err(e) => return Err(e),
+            // SAFETY: the descriptor was just made and nobody else owns it.
+            Ok(_) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        }
+    }
 }
 
 #[repr(C)]

@@ -1,8 +1,10 @@
 //! The commands: a table, and a file for each.
 
 mod checkpoint;
+mod create;
 mod events;
 mod features;
+mod lifecycle;
 mod list;
 mod pause;
 mod ps;
@@ -39,6 +41,11 @@ const fn entry<V: Verb>(name: &'static str) -> Entry {
 
 /// All commands, in the order of the help.
 pub(crate) const COMMANDS: &[Entry] = &[
+    entry::<create::Create>("create"),
+    entry::<lifecycle::Start>("start"),
+    entry::<create::Run>("run"),
+    entry::<lifecycle::Kill>("kill"),
+    entry::<lifecycle::Delete>("delete"),
     entry::<state::State>("state"),
     entry::<list::List>("list"),
     entry::<ps::Ps>("ps"),

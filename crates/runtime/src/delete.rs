@@ -1,0 +1,91 @@
+//! `delete`: everything a container had on the host goes, past errors, and its record last.
+
+use std::time::Duration;
+
+use taru_stdx::{Error, Kind, Result};
+
+use crate::spec::Spec;
+use crate::state::{Lock, Record, Status, Store};
+use crate::{group, hooks, kill};
+
+/// How long a killed init may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Deletes the container `id`; `force` kills it first if it runs, and takes one that does not exist as
+/// deleted. Returns what is worth a warning.
+///
+/// # Errors
+/// [`Kind::State`] for one that runs; [`Kind::NotFound`]; whatever could not be removed, after all the
+/// rest was. The record then stays, so that `delete` can be tried again.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>> {
+    let record = match store.load(id) {
+        Err(e) if e.kind() == Kind::NotFound && force => return Ok(Vec::new()),
+        Err(e)
+            if force
+                && matches!(e.kind(), Kind::State | Kind::System | Kind::Unsupported | Kind::Invalid) =>
+        {
+            return clear(store, id).map(|()| Vec::new());
+        }
+        other => other?,
+    };
+    let lock = record.lock()?;
+    let status = record.status()?;
+    match status {
+        Status::Stopped | Status::Created | Status::Creating => {}
+        _ if force => {}
+        _ => {
+            let problem = format!("cannot delete container {id} that is not stopped: {status}");
+            return Err(Error::new(Kind::State, problem).hint("stop it first, or give --force"));
+        }
+    }
+    remove(store, &record, lock)
+}
+
+/// Removes all of a container whose record is locked.
+pub(crate) fn remove(store: &Store, record: &Record, lock: Lock) -> Result<Vec<String>> {
+    kill::end_init(record, PATIENCE)?;
+    let spec = record.config().and_then(|text| Spec::parse(&text)).unwrap_or_default();
+    remove_group(record, &spec)?;
+    let warnings = poststop(&spec, record);
+    store.remove(&record.state.id, lock)?;
+    Ok(warnings)
+}
+
+fn remove_group(record: &Record, spec: &Spec) -> Result<()> {
+    if record.state.cgroup.paths.is_empty() {
+        let path = spec.linux.as_ref().map_or("", |l| l.cgroups_path.as_str());
+        let unfinished = !record.state.complete && record.state.cgroup.driver.is_empty();
+        return if unfinished { group::remove_unrecorded(&record.state.id, path) } else { Ok(()) };
+    }
+    let group = record.cgroup()?;
+    // With a pid namespace all ended with init. Without, or after a join, some may be left.
+    if !group.pids_recursive()?.is_empty() {
+        group.kill_all()?;
+    }
+    group.remove()
+}
+
+/// The specification has a failing poststop hook warned of, and the deletion go on.
+fn poststop(spec: &Spec, record: &Record) -> Vec<String> {
+    let Some(all) = &spec.hooks else { return Vec::new() };
+    let state = hooks::state_json(spec, &record.state.id, "stopped", None, &record.state.bundle);
+    let dir = record.state.bundle.is_dir().then_some(record.state.bundle.as_path());
+    all.poststop
+        .iter()
+        .filter_map(|hook| hooks::run("poststop", std::slice::from_ref(hook), &state, dir).err())
+        .map(|e| e.chain().to_string())
+        .collect()
+}
+
+/// Removes what a killed `create` left, or a record that cannot be read.
+fn clear(store: &Store, id: &str) -> Result<()> {
+    let lock = store.lock(id)?;
+    let text = taru_stdx::fs::read_bounded(
+        &store.root().join(id).join(crate::spec::CONFIG),
+        crate::spec::CONFIG_LIMIT,
+    );
+    let spec = text.and_then(|text| Spec::parse(&text)).unwrap_or_default();
+    let path = spec.linux.as_ref().map_or("", |l| l.cgroups_path.as_str());
+    group::remove_unrecorded(id, path)?;
+    store.remove(id, lock)
+}

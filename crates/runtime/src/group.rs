@@ -1,0 +1,139 @@
+//! The container's control group: made before its first process, remembered in its record.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use taru_cgroup::{Cgroup, Hierarchy, Joiner, Limits};
+use taru_stdx::{Context, Error, Kind, Result};
+
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::state::CgroupRecord;
+
+/// Who makes the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Driver {
+    /// This process, in the cgroup file systems.
+    #[default]
+    Cgroupfs,
+    /// systemd, as a scope.
+    Systemd,
+    /// Nobody: the container stays in the runtime's group.
+    Disabled,
+}
+
+impl Driver {
+    /// Its name in records and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Driver::Cgroupfs => "cgroupfs",
+            Driver::Systemd => "systemd",
+            Driver::Disabled => "disabled",
+        }
+    }
+}
+
+/// A group made for a new container.
+pub(crate) struct Made {
+    group: Cgroup,
+    driver: Driver,
+    /// What of the limits this host has no counterpart for, and where no group could be made.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Makes the group of `plan` and sets its limits.
+pub(crate) fn make(plan: &Plan, host: &Host, driver: &Driver) -> Result<Option<Made>> {
+    match driver {
+        Driver::Cgroupfs => make_directly(plan, host).map(Some),
+        Driver::Systemd => Err(Error::new(Kind::Unsupported, "make the control group with systemd: not yet")
+            .hint("leave --systemd-cgroup out")),
+        Driver::Disabled => Ok(None),
+    }
+}
+
+fn make_directly(plan: &Plan, host: &Host) -> Result<Made> {
+    let path = if plan.cgroup_path.is_empty() { plan.id.as_str() } else { plan.cgroup_path.as_str() };
+    if path.contains(':') && !path.contains('/') {
+        return Err(Error::invalid(format!(
+            "check linux.cgroupsPath `{path}`: it is for the systemd driver"
+        ))
+        .hint("give --systemd-cgroup, or a path like /group/name"));
+    }
+    let what = || format!("make the control group `{path}`");
+    let (group, refused) = if host.is_privileged {
+        (Cgroup::create(&host.hierarchy, path).context(what)?, Vec::new())
+    } else {
+        Cgroup::create_permitted(&host.hierarchy, path).context(what)?
+    };
+    let mut made = Made { group, driver: Driver::Cgroupfs, warnings: Vec::new() };
+    if let Err(e) = made.limit(&plan.limits, &refused) {
+        let _ = made.take_back();
+        return Err(e);
+    }
+    Ok(made)
+}
+
+impl Made {
+    fn limit(&mut self, limits: &Limits, refused: &[(String, Error)]) -> Result<()> {
+        if self.group.is_nowhere() {
+            if *limits == Limits::default() {
+                return Ok(());
+            }
+            let error = Error::new(Kind::Permission, "limit the container: no control group could be made");
+            return Err(match refused.first() {
+                Some((_, e)) => error.because(Error::new(e.kind(), e.chain().to_string())),
+                None => error,
+            }
+            .hint("an ordinary user needs a delegated cgroup v2, or no limits"));
+        }
+        let skipped = self.group.apply(limits)?;
+        self.warnings.extend(skipped.iter().map(ToString::to_string));
+        Ok(())
+    }
+
+    /// Removes the group again, if it was made here.
+    pub(crate) fn take_back(&self) -> Result<()> {
+        if !self.group.is_new() {
+            return Ok(());
+        }
+        self.group.remove()
+    }
+
+    /// The v2 directory to clone into.
+    pub(crate) fn v2_dir_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.group.v2_dir_fd()
+    }
+
+    /// The way in for a process that was cloned into the v2 directory.
+    pub(crate) fn joiner(&self) -> Result<Joiner> {
+        self.group.joiner_v1()
+    }
+
+    /// The directories.
+    pub(crate) fn paths(&self) -> BTreeMap<String, PathBuf> {
+        self.group.paths()
+    }
+
+    /// What the record keeps.
+    pub(crate) fn record(&self) -> CgroupRecord {
+        CgroupRecord { driver: self.driver.name().to_owned(), unit: None, paths: self.group.paths() }
+    }
+}
+
+/// Opens the group of a record.
+pub fn open(record: &CgroupRecord) -> Result<Cgroup> {
+    Cgroup::open(&record.paths)
+}
+
+/// Removes what a killed `create` may have made before it could record it: the group that the document
+/// names, if nothing runs in it.
+pub(crate) fn remove_unrecorded(id: &str, cgroup_path: &str) -> Result<()> {
+    let path = if cgroup_path.is_empty() { id } else { cgroup_path };
+    match Cgroup::find(&Hierarchy::probe()?, path) {
+        Err(e) if e.kind() == Kind::NotFound => Ok(()),
+        Err(e) => Err(e),
+        Ok(group) if group.pids_recursive()?.is_empty() => group.remove(),
+        Ok(_) => Ok(()),
+    }
+}

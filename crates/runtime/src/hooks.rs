@@ -1,0 +1,109 @@
+//! Hooks: programs run at points of a container's life, with its state on their standard input.
+//!
+//! A hook gets its own environment and nothing of the runtime's; what it prints is kept for the error
+//! message. One that outlives its timeout is killed and counts as failed.
+
+use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::poll::{events, poll};
+use taru_sys::process::{Pid, pidfd_open};
+
+use crate::spec::{Hook, Spec};
+
+/// How much of what a hook printed an error repeats.
+const OUTPUT_LIMIT: u64 = 2048;
+
+/// The state of a container as hooks get it, in the specification's words.
+pub(crate) fn state_json(spec: &Spec, id: &str, status: &str, pid: Option<i32>, bundle: &Path) -> String {
+    let mut state = serde_json::json!({
+        "ociVersion": if spec.oci_version.is_empty() { crate::spec::VERSION } else { &spec.oci_version },
+        "id": id,
+        "status": status,
+        "bundle": bundle,
+        "annotations": spec.annotations,
+    });
+    if let (Some(pid), Some(state)) = (pid, state.as_object_mut()) {
+        state.insert("pid".into(), pid.into());
+    }
+    state.to_string()
+}
+
+/// Runs the hooks called `name` in order, in the directory `dir`; the first that fails ends it.
+///
+/// # Errors
+/// The hook's place and path, with how it ended and what it printed.
+pub(crate) fn run(name: &str, hooks: &[Hook], state: &str, dir: Option<&Path>) -> Result<()> {
+    for (n, hook) in hooks.iter().enumerate() {
+        run_one(hook, state, dir).context(|| format!("run {name} hook #{n} `{}`", hook.path.display()))?;
+    }
+    Ok(())
+}
+
+fn run_one(hook: &Hook, state: &str, dir: Option<&Path>) -> Result<()> {
+    let output =
+        std::fs::File::from(taru_sys::fd::memfd_create(c"hook-output", false).context(|| "keep the output")?);
+    let share = || output.try_clone().context(|| "keep the output");
+    let mut command = Command::new(&hook.path);
+    if let Some((zeroth, rest)) = hook.args.split_first() {
+        command.arg0(zeroth).args(rest);
+    }
+    command.env_clear().stdin(Stdio::piped()).stdout(share()?).stderr(share()?);
+    for entry in &hook.env {
+        let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+        if !name.is_empty() {
+            command.env(name, value);
+        }
+    }
+    if let Some(dir) = dir {
+        command.current_dir(dir);
+    }
+    // A group of its own, so that a timeout reaches what the hook started too.
+    command.process_group(0);
+    let mut child = command.spawn().context(|| "execute it")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A hook need not read its input; the state is small enough for the pipe.
+        let _ = stdin.write_all(state.as_bytes());
+    }
+    let status = wait(&mut child, hook.timeout)?;
+    if status.success() {
+        return Ok(());
+    }
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (_, Some(signal)) => format!("killed by {}", taru_sys::signal::name(signal)),
+        _ => "unknown status".to_owned(),
+    };
+    let printed = printed(output);
+    let tail = if printed.is_empty() { String::new() } else { format!(", it printed: {printed}") };
+    Err(Error::new(Kind::System, format!("{how}{tail}")))
+}
+
+fn wait(child: &mut Child, timeout: Option<i64>) -> Result<std::process::ExitStatus> {
+    if let Some(seconds) = timeout.filter(|s| *s > 0) {
+        let pid = Pid(child.id() as i32);
+        let pidfd = pidfd_open(pid).context(|| "watch it")?;
+        let limit = Duration::from_secs(seconds as u64);
+        let [seen] = poll([(pidfd.as_fd(), events::IN)], Some(limit)).context(|| "wait for it")?;
+        if seen == 0 {
+            let _ = taru_sys::process::kill_group(pid, taru_sys::signal::SIGKILL);
+            let _ = child.wait();
+            return Err(Error::new(Kind::Limit, format!("killed after its timeout of {seconds} s")));
+        }
+    }
+    child.wait().context(|| "wait for it")
+}
+
+fn printed(mut output: std::fs::File) -> String {
+    let mut text = Vec::new();
+    let start = output.metadata().map_or(0, |m| m.len().saturating_sub(OUTPUT_LIMIT));
+    if output.seek(std::io::SeekFrom::Start(start)).is_ok() {
+        let _ = output.take(OUTPUT_LIMIT).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).trim().replace('\n', " | ")
+}

@@ -1,0 +1,60 @@
+//! What this host offers, asked once.
+
+use std::path::Path;
+
+use taru_cgroup::Hierarchy;
+use taru_stdx::Result;
+use taru_sys::caps::{self, Capabilities};
+use taru_sys::user;
+
+/// What this host and this user can do, as far as decisions depend on it.
+#[derive(Debug)]
+pub struct Host {
+    /// Every capability that the kernel knows.
+    pub capabilities: Capabilities,
+    /// Whether this process may administer the host's own namespaces: mounts by device, ids at will.
+    pub is_privileged: bool,
+    /// The caller's effective user id.
+    pub uid: u32,
+    /// The cgroup hierarchies.
+    pub hierarchy: Hierarchy,
+    /// Whether AppArmor confines processes here.
+    pub has_apparmor: bool,
+    /// Whether SELinux labels processes here.
+    pub has_selinux: bool,
+    /// Whether the resctrl file system is mounted.
+    pub has_resctrl: bool,
+}
+
+impl Host {
+    /// Asks the kernel. A dozen system calls.
+    ///
+    /// # Errors
+    /// An unreadable /proc.
+    pub fn probe() -> Result<Host> {
+        let sys_admin = Capabilities::named("CAP_SYS_ADMIN").unwrap_or_default();
+        let is_privileged = user::geteuid() == 0
+            && caps::capget().is_ok_and(|s| s.effective.contains(sys_admin))
+            && !is_in_user_namespace();
+        Ok(Host {
+            capabilities: Capabilities((1u64 << (caps::last() + 1)) - 1),
+            is_privileged,
+            uid: user::geteuid(),
+            hierarchy: Hierarchy::probe()?,
+            has_apparmor: reads_as("/sys/module/apparmor/parameters/enabled", b'Y'),
+            has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            has_resctrl: Path::new("/sys/fs/resctrl/schemata").exists(),
+        })
+    }
+}
+
+fn reads_as(path: &str, first: u8) -> bool {
+    std::fs::read(path).is_ok_and(|content| content.first() == Some(&first))
+}
+
+/// The initial user namespace maps all ids to themselves; no other one can.
+fn is_in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let numbers: Vec<&str> = map.split_whitespace().collect();
+    numbers != ["0", "0", "4294967295"]
+}

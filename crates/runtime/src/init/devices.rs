@@ -1,0 +1,107 @@
+//! Device nodes and the links that every container has in /dev.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use taru_mount::Mount;
+use taru_rootdir::RootDir;
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::fs::{self, AtFlags, CWD, FileType, OpenFlags};
+use taru_sys::ns::Namespaces;
+
+use crate::plan::{DevicePlan, LINKS, Plan};
+
+/// Makes all nodes and links of the plan below the root.
+pub(crate) fn make_all(plan: &Plan, root: &RootDir) -> Result<()> {
+    if plan.devices.is_empty() {
+        return Ok(());
+    }
+    // mknod(2) of a device needs the right over the host; behind a user namespace the node is borrowed.
+    let may_make = !plan.namespaces.has(Namespaces::USER);
+    for device in &plan.devices {
+        make(device, root, may_make).context(|| format!("make the device `{}`", device.path.display()))?;
+    }
+    for (target, path) in LINKS {
+        link(root, Path::new(target), Path::new(path))?;
+    }
+    Ok(())
+}
+
+fn make(device: &DevicePlan, root: &RootDir, may_make: bool) -> Result<()> {
+    if device.kind != FileType::Fifo && !may_make {
+        return borrow(device, root);
+    }
+    let node = match root.mknod(&device.path, device.kind, device.mode, device.device) {
+        Ok(node) => node,
+        Err(e) if e.kind() == Kind::NotFound => {
+            if let Some(parent) = device.path.parent() {
+                root.create_dir_all(parent, 0o755)?;
+            }
+            root.mknod(&device.path, device.kind, device.mode, device.device)?
+        }
+        Err(e) if e.kind() == Kind::Exists => replace(device, root)?,
+        Err(e) if e.kind() == Kind::Permission && device.kind != FileType::Fifo => {
+            return borrow(device, root);
+        }
+        Err(e) => return Err(e),
+    };
+    if (device.uid, device.gid) != (0, 0) {
+        fs::fchownat(node.as_fd(), Path::new(""), Some(device.uid), Some(device.gid), AtFlags::EMPTY_PATH)
+            .context(|| "set the owner")?;
+    }
+    Ok(())
+}
+
+/// The root brought something of that name along, as an unpacked image may: the very node stays, anything
+/// else makes room. What a mount of the document put there stays too.
+fn replace(device: &DevicePlan, root: &RootDir) -> Result<OwnedFd> {
+    let stat = root.symlink_metadata(&device.path)?;
+    if stat.file_type() == device.kind && (device.kind == FileType::Fifo || stat.rdev == device.device) {
+        return root.resolve_nofollow(&device.path);
+    }
+    match root.remove(&device.path) {
+        Err(e) if e.kind() == Kind::Busy => root.resolve_nofollow(&device.path),
+        Err(e) => Err(e),
+        Ok(()) => root.mknod(&device.path, device.kind, device.mode, device.device),
+    }
+}
+
+/// The host's own node, bound: looked at first, because only its numbers say what it is.
+fn borrow(device: &DevicePlan, root: &RootDir) -> Result<()> {
+    let flags = OpenFlags::PATH | OpenFlags::NOFOLLOW;
+    let source = fs::openat(CWD, &device.path, flags, 0).context(|| "borrow the host's")?;
+    let stat = fs::fstat(source.as_fd()).context(|| "borrow the host's")?;
+    if stat.file_type() != device.kind || stat.rdev != device.device {
+        let d = device.device;
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("borrow the host's: it is not device {}:{}", d.major, d.minor),
+        ));
+    }
+    let target = root.create_file(&device.path, 0o666)?;
+    Mount::bind(source.as_fd(), false)?.attach(target).map(drop)
+}
+
+fn link(root: &RootDir, target: &Path, path: &Path) -> Result<()> {
+    let what = || format!("link `/{}` to `{}`", path.display(), target.display());
+    let made = match root.symlink(target, path) {
+        Err(e) if e.kind() == Kind::NotFound => {
+            root.create_dir_all(Path::new("dev"), 0o755).context(what)?;
+            root.symlink(target, path)
+        }
+        other => other,
+    };
+    match made {
+        // What the image or a mount put there stays, except for a ptmx node: it would be the host's
+        // terminals, not those of the container's own devpts.
+        Err(e) if e.kind() == Kind::Exists => {
+            let stale = path == Path::new("dev/ptmx")
+                && root.symlink_metadata(path).is_ok_and(|s| s.file_type() == FileType::CharDevice);
+            if stale && root.remove(path).is_ok() {
+                return root.symlink(target, path).context(what);
+            }
+            Ok(())
+        }
+        other => other.context(what),
+    }
+}

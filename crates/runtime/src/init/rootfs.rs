@@ -1,0 +1,141 @@
+//! The root: mounted in the container's own mount namespace, entered, finished.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use taru_mount::{Attr, Layer, Mount, MountAttr, Overlay, Propagation, change, mountinfo};
+use taru_rootdir::{Proc, RootDir};
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::fs::{self, CWD, Device, FileType, OpenFlags};
+use taru_sys::mount::UmountFlags;
+
+use crate::plan::{self, Plan};
+use crate::sources;
+
+/// The host's /dev/null, known by its numbers: what files are masked with and closed streams become.
+pub(crate) fn open_null() -> Result<OwnedFd> {
+    let what = || "open the host's `/dev/null`";
+    let null = fs::openat(CWD, Path::new("/dev/null"), OpenFlags::RDWR, 0).context(what)?;
+    let stat = fs::fstat(null.as_fd()).context(what)?;
+    if stat.file_type() != FileType::CharDevice || stat.rdev != Device::new(1, 3) {
+        return Err(Error::new(Kind::Permission, format!("{}: it is not the null device", what())));
+    }
+    Ok(null)
+}
+
+/// Mounts the root of `plan` over its own directory and gives the handle that everything below goes through.
+pub(crate) fn mount(plan: &Plan) -> Result<RootDir> {
+    let root = &plan.root;
+    cut_propagation(plan)?;
+    let what = || format!("mount the root `{}`", root.path.display());
+    let dir = RootDir::open(&root.path).context(what)?;
+    let attached = match &root.overlay {
+        Some(overlay) => mount_overlay(overlay, &dir).context(what)?,
+        None => {
+            let mount = sources::open(&root.path, true, false).context(what)?;
+            // A copy of a shared mount is shared too: what is mounted in it would show outside.
+            mount.propagation(Propagation::Private, true).context(what)?;
+            mount.attach(dir.as_fd()).context(what)?
+        }
+    };
+    Ok(RootDir::from_fd(attached))
+}
+
+/// Nothing that is mounted from here on may show in the host's mount table.
+fn cut_propagation(plan: &Plan) -> Result<()> {
+    if plan.root.is_shared() {
+        return cut_above(&plan.root.path);
+    }
+    let propagation = match plan.root.propagation.0 {
+        Propagation::Private => Propagation::Private,
+        // Mounts of the host still arrive, as binds with `rslave` expect. An unbindable tree could not
+        // be bound from; the root becomes so at the end.
+        _ => Propagation::Slave,
+    };
+    let host_root = host_root()?;
+    let attr = MountAttr { propagation: Some(propagation), ..MountAttr::default() };
+    change(host_root.as_fd(), &attr, true).context(|| "cut the propagation of mounts to the host")
+}
+
+fn host_root() -> Result<RootDir> {
+    RootDir::open(Path::new("/"))
+}
+
+/// With a shared root, sources of binds must stay in the host's peer groups; only the mount that the
+/// root directory lies on is cut off.
+fn cut_above(path: &Path) -> Result<()> {
+    let what = || format!("cut the propagation above `{}`", path.display());
+    let full = std::fs::canonicalize(path).context(what)?;
+    let entries = mountinfo::read(&Proc::open()?)?;
+    let above = entries
+        .iter()
+        .filter(|entry| full.starts_with(&entry.point))
+        .max_by_key(|entry| (entry.point.as_os_str().len(), entry.id))
+        .ok_or_else(|| Error::new(Kind::System, format!("{}: no mount point", what())))?;
+    let top = RootDir::open(&above.point).context(what)?;
+    let attr = MountAttr { propagation: Some(Propagation::Private), ..MountAttr::default() };
+    change(top.as_fd(), &attr, false).context(what)
+}
+
+/// An overlay whose upper directory, if none is given, is a tmpfs that only this mount holds on to.
+fn mount_overlay(overlay: &plan::Overlay, dir: &RootDir) -> Result<OwnedFd> {
+    let mut mount = Overlay::new(overlay.lower.iter().map(|path| Layer::Path(path)).collect());
+    let (Some(upper), Some(work)) = (&overlay.upper, &overlay.work) else {
+        // Attached first: before 6.15 overlay takes no layer from a detached mount.
+        let scratch = Mount::fs("tmpfs", Some("taru"), &[("mode", Some("0700"))], Attr::default())?;
+        let scratch = RootDir::from_fd(scratch.attach(dir.as_fd())?);
+        let upper = scratch.create_dir_all(Path::new("upper"), 0o755)?;
+        let work = scratch.create_dir_all(Path::new("work"), 0o700)?;
+        mount.writable = Some((Layer::Fd(upper.as_fd()), Layer::Fd(work.as_fd())));
+        // What a power cut would take away is gone with the container anyway (overlay's `volatile`, 5.10).
+        mount.options.push(("volatile", None));
+        return mount.mount(Attr::default())?.attach(scratch.as_fd());
+    };
+    mount.writable = Some((Layer::Path(upper), Layer::Path(work)));
+    mount.mount(Attr::default())?.attach(dir.as_fd())
+}
+
+/// Makes the mounted root this process's root and lets go of the host's tree.
+pub(crate) fn enter(plan: &Plan, root: RootDir) -> Result<RootDir> {
+    let host = host_root()?;
+    fs::fchdir(root.as_fd()).context(|| "enter the root")?;
+    let here = Path::new(".");
+    if plan.no_pivot {
+        let root = Mount::from_fd(root.as_fd().try_clone_to_owned().context(|| "move the root")?);
+        root.attach(host.as_fd()).context(|| "move the root over `/`")?;
+        fs::chroot(here).context(|| "enter the root")?;
+    } else {
+        // The old root comes to lie on top of the new one at `/`, where "." then finds it: no
+        // directory for it is needed (pivot_root(2), "pivot_root(".", ".")").
+        fs::pivot_root(here, here).context(|| "make the root the container's `/`")?;
+        let attr = MountAttr { propagation: Some(Propagation::Slave), ..MountAttr::default() };
+        if plan.root.is_shared() {
+            change(host.as_fd(), &attr, true).context(|| "cut the host's tree off")?;
+        }
+        taru_sys::mount::umount2(here, UmountFlags::DETACH).context(|| "let go of the host's tree")?;
+    }
+    fs::chdir(Path::new("/")).context(|| "enter the root")?;
+    drop((host, root));
+    super::current_root()
+}
+
+/// Gives the root its propagation and, as the last of all, makes it read-only.
+pub(crate) fn finish(plan: &Plan, root: &RootDir) -> Result<()> {
+    let (propagation, recursive) = plan.root.propagation;
+    let is_already = (propagation, recursive) == (Propagation::Slave, true);
+    if !is_already {
+        let attr = MountAttr { propagation: Some(propagation), ..MountAttr::default() };
+        change(root.as_fd(), &attr, recursive).context(|| "set the propagation of the root")?;
+    }
+    if plan.root.readonly {
+        let attr = MountAttr { set: Attr::RDONLY, ..MountAttr::default() };
+        change(root.as_fd(), &attr, false).context(|| "make the root read-only")?;
+    }
+    Ok(())
+}
+
+/// Whether `fd` is a directory.
+pub(crate) fn is_dir(fd: impl AsFd) -> Result<bool> {
+    let stat = fs::fstat(fd.as_fd()).context(|| "look at the source")?;
+    Ok(stat.is_dir())
+}

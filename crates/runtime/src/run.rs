@@ -1,0 +1,80 @@
+//! `run`: create, start, and in the foreground stay until the end and delete.
+
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::process::{self, Exit};
+
+use crate::attend::{Blocked, attend};
+use crate::create::{self, Created, Request};
+use crate::wire::Message;
+use crate::{delete, start};
+
+/// How `run` goes on after the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunOptions {
+    /// Return once the program runs.
+    pub detach: bool,
+    /// Leave the record of the ended container.
+    pub keep: bool,
+    /// Leave orphans of the container to somebody else.
+    pub no_subreaper: bool,
+}
+
+/// What became of the container.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How its program ended; `None` if it still runs.
+    pub exit: Option<Exit>,
+    /// What is worth a warning.
+    pub warnings: Vec<String>,
+}
+
+/// Runs a container.
+///
+/// # Errors
+/// As [`create::create`] and [`start::start`]; a container that could not be started is deleted.
+pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
+    if options.detach {
+        return run_detached(request, options);
+    }
+    let _blocked = Blocked::all();
+    if !options.no_subreaper {
+        process::set_child_subreaper(true).context(|| "become the reaper of orphans")?;
+    }
+    let mut created = create::make_attached(request)?;
+    let mut warnings = std::mem::take(&mut created.warnings);
+    let started = release(&created).map(|more| warnings.extend(more));
+    let exit = started.and_then(|()| attend(&created.init, created.terminal.take()));
+    if exit.is_err() {
+        create::end(&created.init)?;
+    }
+    if !options.keep || exit.is_err() {
+        let lock = created.record.lock()?;
+        warnings.extend(delete::remove(request.store, &created.record, lock)?);
+    }
+    Ok(Outcome { exit: Some(exit?), warnings })
+}
+
+fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
+    let mut created = create::make_detached(request)?;
+    let mut warnings = std::mem::take(&mut created.warnings);
+    match release(&created) {
+        Ok(more) => warnings.extend(more),
+        Err(error) => {
+            create::end(&created.init)?;
+            if !options.keep {
+                let lock = created.record.lock()?;
+                delete::remove(request.store, &created.record, lock)?;
+            }
+            return Err(error);
+        }
+    }
+    Ok(Outcome { exit: None, warnings })
+}
+
+/// Gives the word to start over the link that this process still holds.
+fn release(created: &Created) -> Result<Vec<String>> {
+    let link = created.link.as_ref().ok_or_else(|| Error::new(Kind::System, "start: no link to init"))?;
+    link.send(&Message::Start)?;
+    start::follow(link, &created.spec, &created.record)?;
+    Ok(start::poststart(&created.spec, &created.record))
+}

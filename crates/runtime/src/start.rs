@@ -1,0 +1,110 @@
+//! `start`: the word to a created container's init to execute its program.
+//!
+//! Init listens on `start.sock` in the container's state directory, which only its owner can enter. The
+//! connection is the conversation of [`crate::wire`] from `Start` on, so that a program that cannot be
+//! executed is an error of `start`.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::{fs, socket};
+
+use crate::spec::Spec;
+use crate::state::{Record, Status, Store};
+use crate::wire::{Link, Message};
+use crate::{hooks, listener};
+
+/// Starts the created container `id` and returns what is worth a warning.
+///
+/// # Errors
+/// [`Kind::State`] for one that is not `created`; the error of init, [`Kind::Exec`] among them.
+pub fn start(store: &Store, id: &str) -> Result<Vec<String>> {
+    let record = store.load(id)?;
+    let _lock = record.lock()?;
+    match record.status()? {
+        Status::Created => {}
+        Status::Stopped => return Err(refuse("cannot start a container that has stopped")),
+        Status::Creating => return Err(refuse("cannot start a container that is being created")),
+        Status::Running | Status::Paused => return Err(refuse("cannot start an already running container")),
+    }
+    let spec = Spec::parse(&record.config()?)?;
+    let link = Link::from(connect(&record)?);
+    link.send(&Message::Start)?;
+    follow(&link, &spec, &record)?;
+    let path = record.start_socket();
+    std::fs::remove_file(&path).context(|| format!("remove `{}`", path.display()))?;
+    Ok(poststart(&spec, &record))
+}
+
+fn refuse(why: &str) -> Error {
+    Error::new(Kind::State, why)
+}
+
+/// Hears init out until it executes its program, which closes the link.
+pub(crate) fn follow(link: &Link, spec: &Spec, record: &Record) -> Result<()> {
+    loop {
+        match link.receive()? {
+            None => return Ok(()),
+            Some(Message::Failed(error)) => return Err(error),
+            Some(Message::Listener(fd)) => {
+                listener::send(spec, record, fd)?;
+                link.send(&Message::Continue)?;
+            }
+            Some(_) => return Err(Error::new(Kind::System, "init spoke out of turn")),
+        }
+    }
+}
+
+/// Runs the poststart hooks. The specification has a failing one warned of and the container run on.
+pub(crate) fn poststart(spec: &Spec, record: &Record) -> Vec<String> {
+    let Some(all) = &spec.hooks else { return Vec::new() };
+    if all.poststart.is_empty() {
+        return Vec::new();
+    }
+    let pid = record.state.init.map(|p| p.pid);
+    let state = hooks::state_json(spec, &record.state.id, "running", pid, &record.state.bundle);
+    all.poststart
+        .iter()
+        .filter_map(|hook| {
+            let done =
+                hooks::run("poststart", std::slice::from_ref(hook), &state, Some(&record.state.bundle));
+            done.err().map(|e| e.chain().to_string())
+        })
+        .collect()
+}
+
+/// The socket's directory by descriptor: its path may be longer than a socket address takes.
+fn through_descriptor<T>(path: &Path, act: impl FnOnce(&Path) -> taru_sys::Result<T>) -> Result<T> {
+    let what = || format!("reach `{}`", path.display());
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let flags = fs::OpenFlags::PATH | fs::OpenFlags::DIRECTORY;
+    let dir = fs::openat(fs::CWD, dir, flags, 0).context(what)?;
+    let name = path.file_name().unwrap_or_default();
+    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
+    act(&short).context(what)
+}
+
+fn connect(record: &Record) -> Result<OwnedFd> {
+    through_descriptor(&record.start_socket(), |path| socket::connect(path, false))
+        .map_err(|e| e.hint("is the container's init still there? `taru-runtime state` tells"))
+}
+
+/// The socket on which init will wait.
+pub(crate) fn listen(path: &Path) -> Result<OwnedFd> {
+    through_descriptor(path, socket::listen_seqpacket)
+}
+
+/// In init: waits for `start`. A connection that says nothing (its process was killed) is passed over.
+pub(crate) fn accept(listener: &OwnedFd) -> Result<Link> {
+    loop {
+        let connection = socket::accept(listener.as_fd()).context(|| "wait for start")?;
+        let link = Link::from(connection);
+        match link.receive() {
+            Ok(Some(Message::Start)) => return Ok(link),
+            Ok(_) => {}
+            Err(e) if e.kind() == Kind::System => {}
+            Err(e) => return Err(e),
+        }
+    }
+}

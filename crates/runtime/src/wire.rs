@@ -1,0 +1,280 @@
+//! What the host process and init say to each other while a container is made.
+//!
+//! ```text
+//!  host                                         init
+//!   │  id maps, cgroups, limits, oom score        │ waits
+//!   │ ── Go ────────────────────────────────────▶ │ joins, mounts
+//!   │ ◀───────────────────────────── Prepared ─── │
+//!   │  hooks prestart, createRuntime; devices     │ waits
+//!   │ ── Continue ──────────────────────────────▶ │ hooks createContainer, pivot_root, masks,
+//!   │ ◀──────────── Terminal (its main side) ──── │ terminal, identity
+//!   │ ◀──────────────────────────────── Ready ─── │ the container is created
+//!   │ ── Start, or a connection to start.sock ──▶ │ hooks startContainer
+//!   │ ◀────────────── Listener (seccomp's fd) ─── │
+//!   │ ── Continue ──────────────────────────────▶ │ execve
+//!   │ ◀──────── closed: the program runs; Failed ─│
+//! ```
+//!
+//! A *stage* process stands between the two where namespaces must be joined before the new ones are
+//! made; it says `Cloned` and is gone. `Failed` may come at any time and carries the whole error.
+//! The socket keeps message boundaries; it is close-on-exec, so that execve(2) itself says "done".
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use taru_stdx::{Context, Error, Flat, Kind, Result};
+use taru_sys::errno;
+use taru_sys::socket;
+
+/// The longest message: an error with its hints. Longer ones are cut.
+const LIMIT: usize = 32 << 10;
+
+/// One thing said. See the drawing in the module's documentation.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Host to init: your ids are mapped and you are in your cgroup; this is your pid on the host.
+    Go(i32),
+    /// Stage to host: init is this child of yours.
+    Cloned(i32),
+    /// Init to host: namespaces and mounts stand, `pivot_root` is next.
+    Prepared,
+    /// Host to init: go on.
+    Continue,
+    /// Init to host: the main side of the terminal comes with this.
+    Terminal(OwnedFd),
+    /// Init to host: the listener of the seccomp filter comes with this.
+    Listener(OwnedFd),
+    /// Init to host: all is done but execve; these warnings are worth a line.
+    Ready(Vec<String>),
+    /// Host to init: execute the program.
+    Start,
+    /// Init to host: this went wrong, and I end.
+    Failed(Error),
+}
+
+impl Message {
+    fn name(&self) -> &'static str {
+        match self {
+            Message::Go(_) => "Go",
+            Message::Cloned(_) => "Cloned",
+            Message::Prepared => "Prepared",
+            Message::Continue => "Continue",
+            Message::Terminal(_) => "Terminal",
+            Message::Listener(_) => "Listener",
+            Message::Ready(_) => "Ready",
+            Message::Start => "Start",
+            Message::Failed(_) => "Failed",
+        }
+    }
+}
+
+/// One end of the conversation.
+pub(crate) struct Link(OwnedFd);
+
+impl Link {
+    /// Both ends: the host's, then init's.
+    pub(crate) fn pair() -> Result<(Link, Link)> {
+        let (host, init) = socket::seqpacket_pair().context(|| "make the socket to init")?;
+        Ok((Link(host), Link(init)))
+    }
+
+    /// Says one thing.
+    pub(crate) fn send(&self, message: &Message) -> Result<()> {
+        let (bytes, fd) = encode(message);
+        let fds: &[BorrowedFd<'_>] = match &fd {
+            Some(fd) => &[*fd],
+            None => &[],
+        };
+        socket::send_with_fds(self.0.as_fd(), &bytes, fds)
+            .context(|| format!("send `{}` to the other process", message.name()))?;
+        Ok(())
+    }
+
+    /// The next thing said; `None` once the other end is closed.
+    pub(crate) fn receive(&self) -> Result<Option<Message>> {
+        let received = match socket::receive_with_fds(self.0.as_fd(), LIMIT) {
+            // The other process was killed with messages of ours unread.
+            Err(e) if e.errno().0 == errno::CONNRESET.0 => return Ok(None),
+            other => other.context(|| "hear from the other process")?,
+        };
+        if received.data.is_empty() {
+            return Ok(None);
+        }
+        let mut fds = received.fds;
+        decode(&received.data, fds.pop())
+            .map(Some)
+            .ok_or_else(|| Error::new(Kind::System, "hear from the other process: not a message of ours"))
+    }
+
+    /// The next thing said, which must pick out of `expected`; `Failed` becomes the error it carries.
+    pub(crate) fn expect<T>(
+        &self,
+        who: &str,
+        expected: impl FnOnce(Message) -> std::result::Result<T, Message>,
+    ) -> Result<T> {
+        match self.receive()? {
+            None => Err(Error::new(Kind::System, format!("{who} ended without a word"))
+                .hint("it was killed: out of memory, a limit of the cgroup, or a signal")),
+            Some(Message::Failed(error)) => Err(error),
+            Some(message) => expected(message)
+                .map_err(|m| Error::new(Kind::System, format!("{who} said `{}` out of turn", m.name()))),
+        }
+    }
+}
+
+impl From<OwnedFd> for Link {
+    fn from(socket: OwnedFd) -> Link {
+        Link(socket)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn encode(message: &Message) -> (Vec<u8>, Option<BorrowedFd<'_>>) {
+    let with_pid = |tag: u8, pid: &i32| [&[tag][..], &pid.to_le_bytes()].concat();
+    match message {
+        Message::Go(pid) => (with_pid(b'g', pid), None),
+        Message::Cloned(pid) => (with_pid(b'c', pid), None),
+        Message::Prepared => (vec![b'p'], None),
+        Message::Continue => (vec![b'n'], None),
+        Message::Terminal(fd) => (vec![b't'], Some(fd.as_fd())),
+        Message::Listener(fd) => (vec![b'l'], Some(fd.as_fd())),
+        Message::Ready(warnings) => (join(b'r', warnings.iter().map(String::as_str)), None),
+        Message::Start => (vec![b's'], None),
+        Message::Failed(error) => (encode_error(error), None),
+    }
+}
+
+/// An error as bytes: its class, its lines and its hints, for a socket that is not a [`Link`] too.
+pub(crate) fn encode_error(error: &Error) -> Vec<u8> {
+    let flat = error.to_flat();
+    let (class, number) = class_to_wire(flat.kind);
+    let head = format!("{class} {number} {}", flat.lines.len());
+    join(
+        b'f',
+        [head.as_str()]
+            .into_iter()
+            .chain(flat.lines.iter().map(String::as_str))
+            .chain(flat.hints.iter().map(String::as_str)),
+    )
+}
+
+/// The error in bytes made by [`encode_error`].
+pub(crate) fn decode_error(bytes: &[u8]) -> Option<Error> {
+    let (b'f', rest) = bytes.split_first()? else { return None };
+    let mut parts = split(rest)?.into_iter();
+    let head = parts.next()?;
+    let mut words = head.split(' ').map(str::parse::<i32>);
+    let (class, number, lines) = (words.next()?.ok()?, words.next()?.ok()?, words.next()?.ok()?);
+    let lines: Vec<String> = parts.by_ref().take(usize::try_from(lines).ok()?).collect();
+    Some(Error::from(Flat { kind: class_from_wire(class, number), lines, hints: parts.collect() }))
+}
+
+fn decode(data: &[u8], fd: Option<OwnedFd>) -> Option<Message> {
+    let (tag, rest) = data.split_first()?;
+    let pid = || rest.try_into().ok().map(i32::from_le_bytes);
+    Some(match tag {
+        b'g' => Message::Go(pid()?),
+        b'c' => Message::Cloned(pid()?),
+        b'p' => Message::Prepared,
+        b'n' => Message::Continue,
+        b't' => Message::Terminal(fd?),
+        b'l' => Message::Listener(fd?),
+        b'r' => Message::Ready(split(rest)?),
+        b's' => Message::Start,
+        b'f' => Message::Failed(decode_error(data)?),
+        _ => return None,
+    })
+}
+
+/// Strings behind a tag, each ended by NUL; what does not fit into a message is cut off.
+fn join<'a>(tag: u8, parts: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    for part in parts {
+        let room = LIMIT.saturating_sub(bytes.len() + 1);
+        let mut end = part.len().min(room);
+        while !part.is_char_boundary(end) {
+            end -= 1;
+        }
+        bytes.extend(part.as_bytes()[..end].iter().map(|b| if *b == 0 { b'?' } else { *b }));
+        if room > 0 {
+            bytes.push(0);
+        }
+    }
+    bytes
+}
+
+fn split(bytes: &[u8]) -> Option<Vec<String>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(text.split_terminator('\0').map(str::to_owned).collect())
+}
+
+fn class_to_wire(kind: Kind) -> (i32, i32) {
+    match kind {
+        Kind::Invalid => (1, 0),
+        Kind::NotFound => (2, 0),
+        Kind::Exists => (3, 0),
+        Kind::State => (4, 0),
+        Kind::Permission => (5, 0),
+        Kind::Unsupported => (6, 0),
+        Kind::Busy => (7, 0),
+        Kind::Limit => (8, 0),
+        Kind::Exec(status) => (9, status),
+        _ => (0, 0),
+    }
+}
+
+fn class_from_wire(class: i32, number: i32) -> Kind {
+    match class {
+        1 => Kind::Invalid,
+        2 => Kind::NotFound,
+        3 => Kind::Exists,
+        4 => Kind::State,
+        5 => Kind::Permission,
+        6 => Kind::Unsupported,
+        7 => Kind::Busy,
+        8 => Kind::Limit,
+        9 => Kind::Exec(number),
+        _ => Kind::System,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_errors_cross_whole() {
+        let (host, init) = Link::pair().unwrap();
+        init.send(&Message::Ready(vec!["a".into(), "b".into()])).unwrap();
+        let warnings = host
+            .expect("init", |m| match m {
+                Message::Ready(w) => Ok(w),
+                other => Err(other),
+            })
+            .unwrap();
+        assert_eq!(warnings, ["a", "b"]);
+
+        let error = Error::new(Kind::Exec(127), "inner").hint("h");
+        init.send(&Message::Failed(Error::invalid("outer").because(error))).unwrap();
+        let e = host
+            .expect("init", |m| if matches!(m, Message::Prepared) { Ok(()) } else { Err(m) })
+            .unwrap_err();
+        assert_eq!(e.chain().to_string(), "outer: inner");
+        assert_eq!(e.kind(), Kind::Invalid);
+        assert_eq!(e.hints(), ["h"]);
+
+        init.send(&Message::Failed(Error::invalid("x".repeat(100_000)))).unwrap();
+        assert!(matches!(host.receive().unwrap(), Some(Message::Failed(_))));
+        init.send(&Message::Go(7)).unwrap();
+        let e = host
+            .expect("init", |m| if matches!(m, Message::Prepared) { Ok(()) } else { Err(m) })
+            .unwrap_err();
+        assert_eq!(e.to_string(), "init said `Go` out of turn");
+        drop(init);
+        assert!(host.receive().unwrap().is_none());
+    }
+}
