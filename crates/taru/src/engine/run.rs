@@ -11,7 +11,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::SystemTime;
 
 use taru_runtime::state::Process;
@@ -146,8 +146,7 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
     let dir = prepare::kept_dir(engine, &record.id)?;
     let bundle = prepare::bundle(engine, record)?;
     let log = bundle.join(RUNTIME_LOG);
-    let mut command = Command::new(engine.runtime.program());
-    command.arg("--root").arg(engine.dirs.runtime()).arg("supervise");
+    let mut command = engine.runtime.supervise();
     command.arg("--bundle").arg(&bundle).arg("--dir").arg(&dir).arg("--runtime-log").arg(&log);
     if config.tty {
         command.arg("--tty");
@@ -242,5 +241,15 @@ pub fn failure(log: &Path) -> Option<Error> {
     let text = read_bounded(log, 1 << 20).ok()?;
     let mut lines = text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
     let line = lines.rfind(|line| line.level == "error")?;
-    Some(Error::new(line.exit.map_or(Kind::System, Kind::Exec), line.msg))
+    Some(Error::new(line.exit.or_else(|| exec_status(&line.msg)).map_or(Kind::System, Kind::Exec), line.msg))
+}
+
+/// The status that runc's and crun's words for a program that cannot be executed stand for; they have no
+/// field for it, and every engine reads the words.
+fn exec_status(message: &str) -> Option<i32> {
+    let has = |words: &str| message.contains(words);
+    if has("executable file not found") || has("exec: ") && has("no such file or directory") {
+        return Some(127);
+    }
+    (has("exec: ") && has("permission denied")).then_some(126)
 }

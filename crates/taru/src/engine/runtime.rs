@@ -6,46 +6,59 @@ use std::process::{Command, Stdio};
 
 use taru_stdx::{Context, Error, Kind, Result};
 
-/// The executable and how it is called.
+/// The executables and how they are called.
 #[derive(Debug, Clone)]
 pub struct Runtime {
-    program: PathBuf,
+    /// taru-runtime.
+    own: PathBuf,
+    /// Another OCI runtime to be used in its place for all but supervising.
+    other: Option<PathBuf>,
     root: PathBuf,
 }
 
 impl Runtime {
-    /// Finds the executable: `$TARU_RUNTIME`, then `taru-runtime` beside this executable, then on the
-    /// PATH. Its state is kept in `root`.
+    /// Finds taru-runtime: beside this executable, then on the PATH. `$TARU_RUNTIME` names another OCI
+    /// runtime, which then makes the containers. State is kept in `root`.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] if it is nowhere.
+    /// [`Kind::NotFound`] if there is none.
     pub fn find(root: PathBuf) -> Result<Runtime> {
-        if let Some(program) = std::env::var_os("TARU_RUNTIME").filter(|p| !p.is_empty()) {
-            return Ok(Runtime { program: program.into(), root });
-        }
         let own = std::env::current_exe().context(|| "find taru's own executable")?;
         let beside = own.with_file_name("taru-runtime");
-        let on_path = || {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&path).map(|dir| dir.join("taru-runtime")).find(|p| p.is_file())
-        };
-        let program = if beside.is_file() { Some(beside) } else { on_path() };
-        let program = program.ok_or_else(|| {
+        let own = if beside.is_file() { Some(beside) } else { on_path("taru-runtime") };
+        let own = own.ok_or_else(|| {
             Error::new(Kind::NotFound, "find `taru-runtime`: neither beside taru nor on the PATH")
-                .hint("install it beside taru, or name it: TARU_RUNTIME=/path/to/taru-runtime")
+                .hint("`taru` and `taru-runtime` belong together: install them in one directory")
         })?;
-        Ok(Runtime { program, root })
+        let other = match std::env::var("TARU_RUNTIME") {
+            Ok(name) if name.contains('/') => Some(PathBuf::from(name)),
+            Ok(name) if !name.is_empty() => Some(on_path(&name).ok_or_else(|| {
+                Error::new(Kind::NotFound, format!("find the runtime `{name}`: it is not on the PATH"))
+                    .hint("TARU_RUNTIME names it; without the variable taru-runtime is used")
+            })?),
+            _ => None,
+        };
+        Ok(Runtime { own, other, root })
     }
 
-    /// The executable.
+    /// The runtime that makes the containers.
     pub fn program(&self) -> &Path {
-        &self.program
+        self.other.as_deref().unwrap_or(&self.own)
+    }
+
+    /// A call that supervises a container: its own options are still to come.
+    pub fn supervise(&self) -> Command {
+        let mut command = Command::new(&self.own);
+        command.arg("--root").arg(&self.root).arg("supervise");
+        if let Some(other) = &self.other {
+            command.arg("--runtime").arg(other);
+        }
+        command
     }
 
     /// The words of a call: the executable, its global options, then `words`.
     pub fn words(&self, words: &[&dyn AsRef<std::ffi::OsStr>]) -> Vec<OsString> {
-        let mut all: Vec<OsString> =
-            vec![self.program.clone().into(), "--root".into(), self.root.clone().into()];
+        let mut all: Vec<OsString> = vec![self.program().into(), "--root".into(), self.root.clone().into()];
         all.extend(words.iter().map(|w| w.as_ref().to_owned()));
         all
     }
@@ -55,8 +68,8 @@ impl Runtime {
     /// # Errors
     /// Of the kind [`Kind::System`] if it fails, with what it says.
     pub fn call(&self, words: &[&str]) -> Result<Vec<u8>> {
-        let what = || format!("`{} {}`", self.program.display(), words.join(" "));
-        let mut command = Command::new(&self.program);
+        let what = || format!("`{} {}`", self.program().display(), words.join(" "));
+        let mut command = Command::new(self.program());
         command.arg("--root").arg(&self.root).args(words);
         let output = command.stdin(Stdio::null()).output().context(|| format!("execute {}", what()))?;
         if output.status.success() {
@@ -65,6 +78,12 @@ impl Runtime {
         let said = String::from_utf8_lossy(&output.stderr);
         Err(Error::new(Kind::System, what()).because(said_error(&said, Kind::System)))
     }
+}
+
+/// The first file of this name in the directories of `$PATH`.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| p.is_file())
 }
 
 /// What the runtime said on standard error as an error: its lines without its name, hints as hints.
