@@ -12,9 +12,9 @@
 //! ```
 //! Anything else ends the connection. Who does not read what is sent is let go of, and has the log.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -108,9 +108,30 @@ impl Frame<'_> {
     }
 }
 
-/// The path of the socket of the container with this bundle.
-pub fn path(bundle: &Path) -> PathBuf {
-    bundle.join(CONTROL)
+/// Connects to the supervisor of the container with this bundle.
+///
+/// # Errors
+/// Nobody listens there; any error of connect(2).
+pub fn connect(bundle: &Path) -> Result<UnixStream> {
+    let what = || format!("connect to `{}`", bundle.join(CONTROL).display());
+    let dir = File::open(bundle).context(what)?;
+    UnixStream::connect(address(&dir, CONTROL)).context(what)
+}
+
+/// Listens on the socket `name` in `dir`; its address is returned too, as another process can use it.
+pub(crate) fn listen(dir: &File, name: &str) -> Result<(UnixListener, PathBuf)> {
+    let what = || format!("listen on `{name}`");
+    let address = address(dir, name);
+    let listener = UnixListener::bind(&address).context(what)?;
+    std::fs::set_permissions(&address, Permissions::from_mode(0o600)).context(what)?;
+    listener.set_nonblocking(true).context(what)?;
+    Ok((listener, address))
+}
+
+/// A socket's address has room for 108 bytes, which a path need not fit into: it is named through a
+/// descriptor of its directory.
+fn address(dir: &File, name: &str) -> PathBuf {
+    format!("/proc/{}/fd/{}/{name}", taru_sys::process::getpid(), dir.as_raw_fd()).into()
 }
 
 struct Client {
@@ -130,11 +151,8 @@ pub(crate) struct Control {
 impl Control {
     /// Listens in `bundle`.
     pub(crate) fn listen(bundle: &Path) -> Result<Control> {
-        let path = path(bundle);
-        let what = || format!("listen on `{}`", path.display());
-        let listener = UnixListener::bind(&path).context(what)?;
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).context(what)?;
-        listener.set_nonblocking(true).context(what)?;
+        let what = || format!("open the bundle `{}`", bundle.display());
+        let (listener, _) = listen(&File::open(bundle).context(what)?, CONTROL)?;
         Ok(Control { listener, clients: Vec::new() })
     }
 

@@ -25,7 +25,7 @@ use taru_sys::process::{self, Clone, Pid, Program};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::{fd, socket};
 
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::exit::Exit;
 use crate::facts::Facts;
 use crate::log::{CHUNK, Limits, Writer};
@@ -49,6 +49,9 @@ pub struct Options {
     /// How large the log may become.
     pub limits: Limits,
 }
+
+/// The socket over which the runtime sends the terminal, below the bundle.
+const CONSOLE: &str = "console";
 
 /// Starts the container, reports on standard output whether that worked, and stays until it ended.
 ///
@@ -94,15 +97,14 @@ pub fn run(options: &Options) -> Result<()> {
 /// Executes the runtime, and returns init's pid and our ends of its streams.
 fn start(options: &Options) -> Result<(Pid, Streams)> {
     let pid_file = options.bundle.join("init.pid");
-    let console = options.bundle.join("console");
     let bundle = options.bundle.as_os_str();
     let mut words = words(options, &["run", "--detach", "--pid-file"]);
     words.extend([pid_file.as_os_str(), "--bundle".as_ref(), bundle].map(OsString::from));
     let (mut streams, theirs, listener) = if options.tty {
-        words.extend(["--console-socket".into(), console.clone().into()]);
-        let listener =
-            UnixListener::bind(&console).context(|| format!("listen on `{}`", console.display()))?;
-        (Streams::default(), [None, None, None], Some(listener))
+        let dir = File::open(&options.bundle).context(|| "open the bundle")?;
+        let (listener, address) = control::listen(&dir, CONSOLE)?;
+        words.extend(["--console-socket".into(), address.into()]);
+        (Streams::default(), [None, None, None], Some((listener, dir)))
     } else {
         let (streams, theirs) = Streams::pipes(options.interactive)?;
         (streams, theirs, None)
@@ -113,10 +115,10 @@ fn start(options: &Options) -> Result<(Pid, Streams)> {
     if exit.status() != 0 {
         return Err(Error::new(Kind::System, said(&streams.take_text(4096))));
     }
-    if let Some(listener) = listener {
+    if let Some((listener, _dir)) = listener {
         streams = Streams::terminal_of(receive_terminal(&listener)?)?;
         // Its only message has come.
-        let _ = std::fs::remove_file(&console);
+        let _ = std::fs::remove_file(options.bundle.join(CONSOLE));
     }
     let text = taru_stdx::fs::read_bounded(&pid_file, 64)?;
     let pid = std::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok());
@@ -133,8 +135,7 @@ fn said(text: &str) -> String {
 /// The terminal that the runtime sends over the console socket.
 fn receive_terminal(listener: &UnixListener) -> Result<OwnedFd> {
     let what = || "receive the container's terminal";
-    // The runtime connected before it ended; if it did not, there is nothing to wait for.
-    listener.set_nonblocking(true).context(what)?;
+    // It does not block: the runtime connected before it ended, or did not.
     let (stream, _) = listener.accept().context(what)?;
     stream.set_nonblocking(true).context(what)?;
     let mut message = socket::receive_with_fds(stream.as_fd(), 4096).context(what)?;

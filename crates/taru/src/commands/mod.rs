@@ -12,6 +12,7 @@ use crate::options::Global;
 use crate::output::Edge;
 
 mod cgroup;
+mod attach;
 mod completion;
 mod exec;
 mod inspect;
@@ -32,6 +33,7 @@ mod wait;
 #[allow(missing_docs)] // the help of a verb stands on its `Args`
 pub enum Command {
     Cgroup(cgroup::Args),
+    Attach(attach::Args),
     Completion(completion::Args),
     Exec(exec::Args),
     Inspect(inspect::Args),
@@ -56,6 +58,7 @@ impl Command {
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
             Command::Cgroup(args) => cgroup::run(&args, global),
+            Command::Attach(args) => attach::run(&args, global),
             Command::Completion(args) => completion::run(&args, global, definition),
             Command::Exec(args) => exec::run(&args, global),
             Command::Inspect(args) => inspect::run(&args, global),
@@ -79,7 +82,7 @@ impl Command {
             Command::Cgroup(args) => args.edge(),
             Command::Netns(args) => args.edge(),
             Command::Completion(_) | Command::Link(_) | Command::Version(_) => Edge::Plain,
-            Command::Exec(_) | Command::Run(_) => Edge::Program,
+            Command::Attach(_) | Command::Exec(_) | Command::Run(_) => Edge::Program,
             _ => Edge::Plain,
         }
     }

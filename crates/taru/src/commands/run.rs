@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use taru_stdx::{Context, Error, Kind, Result, parse};
+use taru_sys::caps::Capabilities;
 
 use crate::engine::config::{Bind, ContainerConfig, DeviceRate, Limits, Net, Rlimit, Root, Userns, VERSION};
-use crate::engine::{Engine, bundle, names, run};
+use crate::engine::{Engine, names, run};
 use crate::options::{Global, LogLevel};
 use crate::output;
 
@@ -342,7 +343,7 @@ fn rlimit(text: &str) -> Result<Rlimit> {
 fn capability(text: &str) -> Result<String> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    if name == "ALL" || bundle::ALL_CAPS.contains(&name) {
+    if name == "ALL" || Capabilities::named(name).is_some() {
         return Ok(name.to_owned());
     }
     Err(Error::invalid(format!("use `{text}` as a capability: no such capability"))

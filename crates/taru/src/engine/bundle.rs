@@ -13,6 +13,7 @@ use taru_runtime::spec::{
     BlockIo, Capabilities, Cpu, DeviceRule, Linux, Memory, Mount, Namespace, NamespaceKind, Pids, Process,
     Resources, Rlimit, Root as SpecRoot, Spec, ThrottleDevice, User as SpecUser, VERSION,
 };
+use taru_sys::caps::{Capabilities as Caps, last};
 
 use super::config::{ContainerConfig, Limits, Net, Root};
 use super::host_root::HostRoot;
@@ -36,51 +37,6 @@ pub const DEFAULT_CAPS: &[&str] = &[
     "SETGID",
     "SETPCAP",
     "SETUID",
-];
-
-/// Every capability of Linux 6.x, without `CAP_`.
-pub const ALL_CAPS: &[&str] = &[
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
 ];
 
 /// Files of /proc and /sys that tell of the host or steer it, hidden.
@@ -214,20 +170,26 @@ fn process(config: &ContainerConfig, facts: &Facts<'_>) -> Process {
     }
 }
 
-/// The default set, plus and minus what was asked for. A program that is not root's gets none at
-/// once, as the kernel does it at execve.
-fn capabilities(config: &ContainerConfig, is_root: bool) -> Capabilities {
-    let all = |list: &[String]| list.iter().any(|c| c == "ALL");
-    let mut set: Vec<&str> = match (all(&config.cap_add), all(&config.cap_drop)) {
-        (true, _) => ALL_CAPS.to_vec(),
-        (_, true) => Vec::new(),
-        _ => DEFAULT_CAPS.to_vec(),
+/// The capabilities a container may have: the default set, plus and minus what was asked for.
+pub fn bounding(config: &ContainerConfig) -> Caps {
+    // A name that is none was refused when it was typed.
+    let of = |name: &str| match name {
+        "ALL" => Caps::all_known() & Caps((1 << (last() + 1)) - 1),
+        name => Caps::named(name).unwrap_or_default(),
     };
-    set.extend(config.cap_add.iter().map(String::as_str).filter(|c| *c != "ALL"));
-    set.retain(|c| !config.cap_drop.iter().any(|d| d == c));
-    set.sort_unstable();
-    set.dedup();
-    let names: Vec<String> = set.iter().map(|c| format!("CAP_{c}")).collect();
+    let all = |list: &[String]| list.iter().fold(Caps::NONE, |set, name| set | of(name));
+    let default = DEFAULT_CAPS.iter().fold(Caps::NONE, |set, name| set | of(name));
+    let (add, drop) = (&config.cap_add, &config.cap_drop);
+    // `--cap-drop ALL --cap-add X` leaves X; `--cap-add ALL --cap-drop X` all but X.
+    if drop.iter().any(|name| name == "ALL") {
+        return all(add);
+    }
+    Caps((default | all(add)).0 & !all(drop).0)
+}
+
+/// A program that is not root's has none at once, as the kernel does it at execve.
+fn capabilities(config: &ContainerConfig, is_root: bool) -> Capabilities {
+    let names: Vec<String> = bounding(config).names().map(str::to_owned).collect();
     let effective = if is_root { names.clone() } else { Vec::new() };
     Capabilities { bounding: names, permitted: effective.clone(), effective, ..Capabilities::default() }
 }

@@ -31,6 +31,7 @@ use taru_stdx::{Context, Result};
 
 use crate::options::Global;
 
+pub mod attach;
 pub mod bundle;
 pub mod config;
 pub mod dirs;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
+use serde_json::value::RawValue;
 use taru_rootdir::RootDir;
 use taru_runtime::spec::CONFIG;
 use taru_stdx::fs::{Sync, replace};
@@ -63,7 +64,7 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
         host: host.as_ref(),
         user: &find_user(config)?,
         hostname: &hostname,
-        seccomp: None,
+        seccomp: Some(seccomp(config)?),
         cgroup: (engine.caller.uid == 0).then(|| format!("/taru/{}", record.id)),
         devices: &devices(config)?,
     };
@@ -71,6 +72,12 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
     let text = serde_json::to_vec(&spec).context(|| "write the bundle")?;
     replace(&dir.join(CONFIG), &text, 0o600, Sync::Atomic)?;
     Ok(dir)
+}
+
+/// The system calls it may use: the default profile for its capabilities.
+fn seccomp(config: &ContainerConfig) -> Result<Box<RawValue>> {
+    let profile = taru_seccomp::default_profile(bundle::bounding(config));
+    RawValue::from_string(profile.to_json()).context(|| "write the seccomp profile")
 }
 
 /// Who the program runs as; a name is looked up in the container's own files, never followed out of them.
