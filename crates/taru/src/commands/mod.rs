@@ -11,8 +11,8 @@ use taru_stdx::Result;
 use crate::options::Global;
 use crate::output::Edge;
 
-mod cgroup;
 mod attach;
+mod cgroup;
 mod completion;
 mod exec;
 mod inspect;
