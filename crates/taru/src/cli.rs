@@ -35,11 +35,14 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// The verbs whose statuses are the program's.
+const RUN_PROGRAMS: [&str; 5] = ["chroot", "enter", "exec", "run", "unshare"];
+
 /// Parses a command line.
 ///
 /// # Errors
 /// The status to exit with, once help, version or the mistake has been printed: 0 for help, 125 for
-/// a mistake in `run` or `exec` (whose other statuses are the program's), else 2.
+/// a mistake in `run`, `exec` and their like (whose other statuses are the program's), else 2.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let args: Vec<OsString> = args.into_iter().collect();
     let parsed = command().try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m));
@@ -49,7 +52,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
         if !mistake.use_stderr() {
             return ExitCode::SUCCESS;
         }
-        let runs = args.iter().skip(1).any(|a| a == "run" || a == "exec");
+        let runs = args.iter().skip(1).any(|a| RUN_PROGRAMS.iter().any(|verb| a == verb));
         ExitCode::from(if runs { output::OWN_FAILURE } else { output::USAGE })
     })
 }

@@ -4,18 +4,12 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-/// The options every verb takes; they may stand before or after it.
+/// The options every verb takes. They stand before it; all but `--root` may also stand after it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
     /// Keep taru's state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]
-    #[arg(
-        long,
-        value_name = "DIR",
-        global = true,
-        env = "TARU_ROOT",
-        hide_env = true,
-        help_heading = "Global options"
-    )]
+    // Before the verb only: `unshare` and `enter` have util-linux's `--root` of their own.
+    #[arg(long, value_name = "DIR", env = "TARU_ROOT", hide_env = true, help_heading = "Global options")]
     pub root: Option<PathBuf>,
     /// Say on standard error what is being done, from this level up
     #[arg(

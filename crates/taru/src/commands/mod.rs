@@ -13,7 +13,9 @@ use crate::output::Edge;
 
 mod attach;
 mod cgroup;
+mod chroot;
 mod completion;
+mod enter;
 mod exec;
 mod inspect;
 mod kill;
@@ -25,6 +27,7 @@ mod rm;
 mod run;
 mod start;
 mod stop;
+mod unshare;
 mod version;
 mod wait;
 
@@ -32,9 +35,11 @@ mod wait;
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)] // the help of a verb stands on its `Args`
 pub enum Command {
-    Cgroup(cgroup::Args),
     Attach(attach::Args),
+    Cgroup(cgroup::Args),
+    Chroot(chroot::Args),
     Completion(completion::Args),
+    Enter(enter::Args),
     Exec(exec::Args),
     Inspect(inspect::Args),
     Kill(kill::Args),
@@ -46,6 +51,7 @@ pub enum Command {
     Run(Box<run::Args>),
     Start(start::Args),
     Stop(stop::Args),
+    Unshare(Box<unshare::Args>),
     Version(version::Args),
     Wait(wait::Args),
 }
@@ -57,9 +63,11 @@ impl Command {
     /// What the verb fails with; printed by the caller.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
-            Command::Cgroup(args) => cgroup::run(&args, global),
             Command::Attach(args) => attach::run(&args, global),
+            Command::Cgroup(args) => cgroup::run(&args, global),
+            Command::Chroot(args) => chroot::run(&args, global),
             Command::Completion(args) => completion::run(&args, global, definition),
+            Command::Enter(args) => enter::run(&args, global),
             Command::Exec(args) => exec::run(&args, global),
             Command::Inspect(args) => inspect::run(&args, global),
             Command::Kill(args) => kill::run(&args, global),
@@ -71,6 +79,7 @@ impl Command {
             Command::Run(args) => run::run(&args, global),
             Command::Start(args) => start::run(&args, global),
             Command::Stop(args) => stop::run(&args, global),
+            Command::Unshare(args) => unshare::run(&args, global),
             Command::Version(args) => version::run(&args, global),
             Command::Wait(args) => wait::run(&args, global),
         }
@@ -81,8 +90,8 @@ impl Command {
         match self {
             Command::Cgroup(args) => args.edge(),
             Command::Netns(args) => args.edge(),
-            Command::Completion(_) | Command::Link(_) | Command::Version(_) => Edge::Plain,
-            Command::Attach(_) | Command::Exec(_) | Command::Run(_) => Edge::Program,
+            Command::Attach(_) | Command::Chroot(_) | Command::Enter(_) => Edge::Program,
+            Command::Exec(_) | Command::Run(_) | Command::Unshare(_) => Edge::Program,
             _ => Edge::Plain,
         }
     }
