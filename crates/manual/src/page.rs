@@ -2,7 +2,7 @@
 //!
 //! An executable has a page, and each of its verbs has one, which holds the verb's own verbs too.
 
-use clap::builder::StyledStr;
+use clap::builder::{Resettable, StyledStr};
 use clap::{Arg, ArgAction, Command};
 
 use crate::text::{Text, WORDS, word};
@@ -36,7 +36,8 @@ pub(crate) enum Verbs {
 pub(crate) struct Entry {
     /// `taru netns exec`.
     pub(crate) path: String,
-    pub(crate) synopsis: Vec<Piece>,
+    /// The ways to write it.
+    pub(crate) synopsis: Vec<Vec<Piece>>,
     pub(crate) aliases: Vec<String>,
     pub(crate) summary: Text,
     /// More than the summary, or nothing.
@@ -129,7 +130,7 @@ fn entry(command: &Command, parent: &str) -> Entry {
     let more = if more.is_empty() || long.ends_with(&more) { more } else { more + "." };
     let (examples, notes) = examples(&plain(command.get_after_long_help().or(command.get_after_help())));
     Entry {
-        synopsis: synopsis(command, &path),
+        synopsis: written_synopsis(command, &path).unwrap_or_else(|| vec![synopsis(command, &path)]),
         aliases: command.get_visible_aliases().map(str::to_owned).collect(),
         summary: text("", summary),
         description: (!more.is_empty()).then(|| text(" (description)", more)),
@@ -265,6 +266,42 @@ fn term(arg: &Arg) -> Vec<Piece> {
     pieces
 }
 
+/// The synopsis that the definition itself writes out, if it does.
+fn written_synopsis(command: &Command, path: &str) -> Option<Vec<Vec<Piece>>> {
+    let usage = |mut command: Command| command.render_usage().to_string();
+    let written = usage(command.clone());
+    if written == usage(command.clone().override_usage(Resettable::Reset)) {
+        return None;
+    }
+    let lines = written.trim_start_matches("Usage:").lines();
+    Some(lines.map(|line| words_of_usage(line, path)).collect())
+}
+
+/// The pieces of a line such as `taru run [OPTIONS] host -- COMMAND [ARG]...`.
+fn words_of_usage(line: &str, path: &str) -> Vec<Piece> {
+    let line = line.trim();
+    let (path, rest) = match line.strip_prefix(path) {
+        Some(rest) => (path, rest),
+        None => line.split_once(' ').unwrap_or((line, "")),
+    };
+    let mut pieces = vec![Piece::Literal(path.to_owned())];
+    for word in rest.split_whitespace() {
+        pieces.push(Piece::Sign(" "));
+        if word == "[OPTIONS]" {
+            pieces.extend([Piece::Sign("["), Piece::Options, Piece::Sign("]")]);
+            continue;
+        }
+        let (word, dots) = word.strip_suffix("...").map_or((word, ""), |word| (word, "..."));
+        let (word, open) = word.strip_prefix('[').map_or((word, ""), |word| (word, "["));
+        let (word, close) = word.strip_suffix(']').map_or((word, ""), |word| (word, "]"));
+        let bare = word.trim_matches(['<', '>']);
+        let is_value = bare != word || bare.bytes().all(|b| b.is_ascii_uppercase());
+        let piece = if is_value { Piece::Value(bare.to_owned()) } else { Piece::Literal(bare.to_owned()) };
+        pieces.extend([Piece::Sign(open), piece, Piece::Sign(close), Piece::Sign(dots)]);
+    }
+    pieces
+}
+
 /// How the command is written: every option if they are few, else `[options]`.
 fn synopsis(command: &Command, path: &str) -> Vec<Piece> {
     const FEW: usize = 4;
@@ -357,6 +394,29 @@ mod tests {
         assert_eq!(super::examples(""), (None, None));
     }
 
+    fn spell(pieces: &[Piece]) -> String {
+        let text = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.clone(),
+            Piece::Value(text) => format!("<{text}>"),
+            Piece::Sign(text) => (*text).to_owned(),
+            Piece::Options => "options".to_owned(),
+        };
+        pieces.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_synopsis_that_is_written_out_is_kept() {
+        let mut command =
+            Command::new("x").override_usage("x [OPTIONS] go -- <WHO> [ARG]...\n       x --to PLACE");
+        command.build();
+        let lines = written_synopsis(&command, "x").unwrap();
+        let lines: Vec<String> = lines.iter().map(|line| spell(line)).collect();
+        assert_eq!(lines, ["x [options] go -- <WHO> [<ARG>]...", "x --to <PLACE>"]);
+        let mut command = Command::new("x").arg(Arg::new("a"));
+        command.build();
+        assert!(written_synopsis(&command, "x").is_none());
+    }
+
     #[test]
     fn a_definition_becomes_pages() {
         let command = Command::new("x").about("Do x").subcommand(
@@ -370,16 +430,7 @@ mod tests {
         let pages = pages(command);
         assert_eq!(pages.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["x", "x-go"]);
         let go = &pages[1].main;
-        let text: String = go
-            .synopsis
-            .iter()
-            .map(|piece| match piece {
-                Piece::Literal(t) | Piece::Value(t) => t.as_str(),
-                Piece::Sign(t) => t,
-                Piece::Options => "options",
-            })
-            .collect();
-        assert_eq!(text, "x go --to PLACE [--fast] [WHO...]");
+        assert_eq!(spell(&go.synopsis[0]), "x go --to <PLACE> [--fast] [<WHO>...]");
         assert_eq!(go.description.as_ref().unwrap().english, "Far away.");
         let keys: Vec<String> = pages[1].texts().into_iter().map(|t| t.key).collect();
         for key in ["x go", "x go (description)", "x go --to", "x go --fast", "x go WHO"] {

@@ -23,7 +23,11 @@ impl Writer<'_> {
         }
         self.line(".\\\" Made by `cargo xtask man` from the command line's definition; do not edit.");
         let title = escape(&page.name.to_uppercase());
-        self.line(&format!(".TH \"{title}\" \"1\" \"\" \"{}\" \"{}\"", escape(&page.version), "taru"));
+        self.line(&format!(
+            ".TH \"{title}\" \"1\" \"\" \"{}\" \"{}\"",
+            escape(&page.version),
+            escape(&self.word("taru manual"))
+        ));
         // No hyphenation, ragged right: options and names stay whole.
         self.line(".nh\n.ad l");
         self.heading("NAME");
@@ -114,8 +118,10 @@ impl Writer<'_> {
 
     fn synopsis(&mut self, entry: &Entry) {
         // `HP` hangs the continuation lines under the first.
-        let line = self.pieces(&entry.synopsis);
-        self.line(&format!(".HP\n{line}"));
+        for way in &entry.synopsis {
+            let line = self.pieces(way);
+            self.line(&format!(".HP\n{line}"));
+        }
     }
 
     fn option(&mut self, option: &Opt) {

@@ -41,7 +41,10 @@ pub(crate) fn add(page: &mut Page) {
             (
                 "FILES",
                 &[
-                    ("/run/taru", "The state of containers; for ordinary users `$XDG_RUNTIME_DIR/taru`."),
+                    (
+                        "/run/taru/runtime",
+                        "The state of containers; for ordinary users `$XDG_RUNTIME_DIR/taru/runtime`.",
+                    ),
                     ("config.json", "A bundle's configuration, by the OCI runtime specification."),
                 ],
             ),

@@ -25,6 +25,7 @@ pub(crate) const WORDS: &[&str] = &[
     "Also called",
     "Default",
     "One of",
+    "taru manual",
     ELSEWHERE,
 ];
 
