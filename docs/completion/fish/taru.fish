@@ -1,0 +1,555 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_taru_global_optspecs
+    string join \n root= log-level= h/help V/version
+end
+
+function __fish_taru_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_taru_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_taru_using_subcommand
+    set -l cmd (__fish_taru_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c taru -n "__fish_taru_needs_command" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_needs_command" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_needs_command" -s V -l version -d 'Print version'
+complete -c taru -n "__fish_taru_needs_command" -f -a "cgroup" -d 'Make control groups, limit them, run programs in them'
+complete -c taru -n "__fish_taru_needs_command" -f -a "attach" -d 'Connect standard input, output and error to those of a detached container'
+complete -c taru -n "__fish_taru_needs_command" -f -a "completion" -d 'Print the script that completes taru\'s verbs and options in a shell'
+complete -c taru -n "__fish_taru_needs_command" -f -a "exec" -d 'Run a further program in a container that runs'
+complete -c taru -n "__fish_taru_needs_command" -f -a "inspect" -d 'Show all there is to know of containers, as JSON'
+complete -c taru -n "__fish_taru_needs_command" -f -a "kill" -d 'Send a signal to the first process of containers'
+complete -c taru -n "__fish_taru_needs_command" -f -a "link" -d 'Make links between network namespaces, with their addresses, in one command'
+complete -c taru -n "__fish_taru_needs_command" -f -a "logs" -d 'Show what a container wrote: its standard output on standard output, its standard error on standard error'
+complete -c taru -n "__fish_taru_needs_command" -f -a "netns" -d 'Make network namespaces, run programs in them, and name those that exist'
+complete -c taru -n "__fish_taru_needs_command" -f -a "ps" -d 'List containers'
+complete -c taru -n "__fish_taru_needs_command" -f -a "rm" -d 'Remove containers, their logs and what they kept'
+complete -c taru -n "__fish_taru_needs_command" -f -a "run" -d 'Run a program in a new container'
+complete -c taru -n "__fish_taru_needs_command" -f -a "start" -d 'Start containers that ended once more, in the background'
+complete -c taru -n "__fish_taru_needs_command" -f -a "stop" -d 'Stop containers: ask with SIGTERM, and kill what has not ended in time'
+complete -c taru -n "__fish_taru_needs_command" -f -a "version" -d 'Show the versions of taru and of the kernel'
+complete -c taru -n "__fish_taru_needs_command" -f -a "wait" -d 'Wait until containers have ended, and print their exit statuses, one a line'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "create" -d 'Make a group, and set its limits'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "set" -d 'Change the limits of a group'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "get" -d 'Show files of a group: those named, or all that hold limits'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "run" -d 'Run a program in a group'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "attach" -d 'Move processes into a group'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "stat" -d 'Show what a group uses'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "freeze" -d 'Stop all processes of a group, until thawed'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "thaw" -d 'Let the processes of a frozen group go on'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "kill" -d 'Kill all processes of a group and of the groups below it'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "wait-empty" -d 'Wait until no process is in a group or below it'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "remove" -d 'Remove groups, with the groups below them'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "rm" -d 'Remove groups, with the groups below them'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -f -a "list" -d 'List groups'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpus -d 'CPU time: this many CPUs' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpu-quota -d 'CPU time in each period in microseconds, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpu-period -d 'Length of the period in microseconds' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpu-burst -d 'Unused quota in microseconds that may be saved for later' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpu-shares -d 'Relative share of CPU time, 2 to 262144; 1024 is normal' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpu-weight -d 'The same on the scale of cgroup v2, 1 to 10000; 100 is normal' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpu-idle -d 'Run only when nobody else wants to: true or false' -r -f -a "true\t''
+false\t''"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpuset -l cpuset-cpus -d 'The CPUs, as a list such as 0-2,7' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l cpuset-mems -d 'The memory nodes, as a list' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l memory -d 'Memory, such as 64M, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l memory-reservation -d 'Memory that stays when memory is short' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l memory-swap -d 'Memory and swap together, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l pids -d 'Processes and threads, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l blkio-weight -d 'Relative weight of block I/O, 10 to 1000' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l device-read-bps -d 'Bytes a second read from a device; 0 lifts the limit' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l device-write-bps -d 'Bytes a second written to a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l device-read-iops -d 'Reads a second from a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l device-write-iops -d 'Writes a second to a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l device-allow -d 'Allow a device: /dev/null:rw or `c 1:3 rwm`; implies --device-deny-all' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l hugetlb -d 'Huge pages, as 2MB:64M' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l net-class -d 'Class of packets for tc(8), such as 0x100001 (v1)' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l net-priority -d 'Priority of packets by interface, as eth0:5 (v1)' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l unified -d 'A file of cgroup v2 by name' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l device-deny-all -d 'Deny all devices but those of --device-allow'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpus -d 'CPU time: this many CPUs' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpu-quota -d 'CPU time in each period in microseconds, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpu-period -d 'Length of the period in microseconds' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpu-burst -d 'Unused quota in microseconds that may be saved for later' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpu-shares -d 'Relative share of CPU time, 2 to 262144; 1024 is normal' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpu-weight -d 'The same on the scale of cgroup v2, 1 to 10000; 100 is normal' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpu-idle -d 'Run only when nobody else wants to: true or false' -r -f -a "true\t''
+false\t''"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpuset -l cpuset-cpus -d 'The CPUs, as a list such as 0-2,7' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l cpuset-mems -d 'The memory nodes, as a list' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l memory -d 'Memory, such as 64M, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l memory-reservation -d 'Memory that stays when memory is short' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l memory-swap -d 'Memory and swap together, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l pids -d 'Processes and threads, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l blkio-weight -d 'Relative weight of block I/O, 10 to 1000' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l device-read-bps -d 'Bytes a second read from a device; 0 lifts the limit' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l device-write-bps -d 'Bytes a second written to a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l device-read-iops -d 'Reads a second from a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l device-write-iops -d 'Writes a second to a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l device-allow -d 'Allow a device: /dev/null:rw or `c 1:3 rwm`; implies --device-deny-all' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l hugetlb -d 'Huge pages, as 2MB:64M' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l net-class -d 'Class of packets for tc(8), such as 0x100001 (v1)' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l net-priority -d 'Priority of packets by interface, as eth0:5 (v1)' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l unified -d 'A file of cgroup v2 by name' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l device-deny-all -d 'Deny all devices but those of --device-allow'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from get" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from get" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from get" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -s g -l group -d 'The group [default: a new one for this run]' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpus -d 'CPU time: this many CPUs' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpu-quota -d 'CPU time in each period in microseconds, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpu-period -d 'Length of the period in microseconds' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpu-burst -d 'Unused quota in microseconds that may be saved for later' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpu-shares -d 'Relative share of CPU time, 2 to 262144; 1024 is normal' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpu-weight -d 'The same on the scale of cgroup v2, 1 to 10000; 100 is normal' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpu-idle -d 'Run only when nobody else wants to: true or false' -r -f -a "true\t''
+false\t''"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpuset -l cpuset-cpus -d 'The CPUs, as a list such as 0-2,7' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l cpuset-mems -d 'The memory nodes, as a list' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l memory -d 'Memory, such as 64M, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l memory-reservation -d 'Memory that stays when memory is short' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l memory-swap -d 'Memory and swap together, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l pids -d 'Processes and threads, or `max`' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l blkio-weight -d 'Relative weight of block I/O, 10 to 1000' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l device-read-bps -d 'Bytes a second read from a device; 0 lifts the limit' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l device-write-bps -d 'Bytes a second written to a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l device-read-iops -d 'Reads a second from a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l device-write-iops -d 'Writes a second to a device' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l device-allow -d 'Allow a device: /dev/null:rw or `c 1:3 rwm`; implies --device-deny-all' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l hugetlb -d 'Huge pages, as 2MB:64M' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l net-class -d 'Class of packets for tc(8), such as 0x100001 (v1)' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l net-priority -d 'Priority of packets by interface, as eth0:5 (v1)' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l unified -d 'A file of cgroup v2 by name' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l device-deny-all -d 'Deny all devices but those of --device-allow'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from attach" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from attach" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from attach" -l thread -d 'Move single threads: anywhere on v1, within a threaded subtree on v2'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from freeze" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from freeze" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from freeze" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from thaw" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from thaw" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from thaw" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -s s -l signal -d 'Send this signal, by name or number, instead of SIGKILL' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -l timeout -d 'Give up after this time, with exit status 1' -r
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -l kill -d 'Kill their processes first'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from rm" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from rm" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from rm" -l kill -d 'Kill their processes first'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand attach" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand attach" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand attach" -l no-stdin -d 'Only look: do not take standard input'
+complete -c taru -n "__fish_taru_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand completion" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand completion" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand exec" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c taru -n "__fish_taru_using_subcommand exec" -s w -l workdir -d 'Run in this directory' -r
+complete -c taru -n "__fish_taru_using_subcommand exec" -s e -l env -d 'Set a variable of the environment; without a value, take over taru\'s own' -r
+complete -c taru -n "__fish_taru_using_subcommand exec" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand exec" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand exec" -s t -l tty -d 'Give the program a terminal'
+complete -c taru -n "__fish_taru_using_subcommand exec" -s i -l interactive -d 'Keep standard input open; it always is, this is accepted as Docker\'s habit'
+complete -c taru -n "__fish_taru_using_subcommand exec" -s d -l detach -d 'Run in the background'
+complete -c taru -n "__fish_taru_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand inspect" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand inspect" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand kill" -s s -l signal -d 'The signal, by name or number' -r
+complete -c taru -n "__fish_taru_using_subcommand kill" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand kill" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -f -a "add" -d 'Make a link, give it addresses and routes, and set it up'
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -f -a "delete" -d 'Delete a link; the other end of a veth pair goes with it'
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -f -a "del" -d 'Delete a link; the other end of a veth pair goes with it'
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -f -a "list" -d 'List the links of a network namespace with their addresses'
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -f -a "ls" -d 'List the links of a network namespace with their addresses'
+complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -f -a "move" -d 'Move a link into another network namespace, with its permanent global addresses, and set it up'
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l type -d 'What kind of link it is' -r -f -a "veth\t'A virtual cable with two ends'
+macvlan\t'A further hardware address on the parent'
+ipvlan\t'Further addresses on the parent\'s hardware address'
+bridge\t'A switch'
+dummy\t'A link that drops what is sent'
+vlan\t'The parent\'s packets with a VLAN tag'
+vxlan\t'Ethernet over UDP'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l netns -d 'Create it in this network namespace [default: this one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l address -d 'Give it this address; may be repeated' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l gateway -d 'Send what is for elsewhere through this router: a default route in its namespace; may be repeated' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l mac -d 'Give it this hardware address [default: a random one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l mtu -d 'Set its largest packet, in bytes [default: what the kernel takes]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l master -d 'Make it a port of this bridge' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l parent -d 'Put it on this link of this namespace (macvlan, ipvlan, vlan, vxlan)' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l mode -d 'How links on the same parent may talk (macvlan, ipvlan) [default: bridge, or l2]' -r -f -a "bridge\t'macvlan: directly'
+private\t'macvlan: not at all'
+vepa\t'macvlan: through a switch outside'
+passthru\t'macvlan: one link takes the parent over'
+l2\t'ipvlan: as on a switch'
+l3\t'ipvlan: as through a router'
+l3s\t'ipvlan: as through a router, with the parent\'s packet filter'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l id -d 'The number of the VLAN, 1 to 4094, or of the VXLAN network, 24 bits' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l remote -d 'Send to this address: the only peer or a multicast group (vxlan)' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer -d 'The name of the other end (veth)' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer-netns -d 'Create the other end in this network namespace [default: this one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer-address -d 'Give the other end this address; may be repeated' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer-gateway -d 'Make a default route through this router in the other end\'s namespace; may be repeated' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer-mac -d 'Give the other end this hardware address [default: a random one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l down -d 'Leave it down'
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -l netns -d 'The network namespace it lies in [default: this one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from del" -l netns -d 'The network namespace it lies in [default: this one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from del" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from del" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from del" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l netns -d 'The network namespace [default: this one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l netns -d 'The network namespace [default: this one]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l netns -d 'The network namespace it goes to' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l rename -d 'The name it gets there; `NAME%d` becomes the first one that is free [default: the same]' -r
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand logs" -s n -l tail -d 'Begin with the last NUMBER lines, or `all`' -r
+complete -c taru -n "__fish_taru_using_subcommand logs" -l since -d 'Leave out what is older: a duration such as 10m, or a time such as 2026-11-22T00:00:00Z' -r
+complete -c taru -n "__fish_taru_using_subcommand logs" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand logs" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
+complete -c taru -n "__fish_taru_using_subcommand logs" -s t -l timestamps -d 'Begin each line with when it was read'
+complete -c taru -n "__fish_taru_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "add" -d 'Make a network namespace and give it a name'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "attach" -d 'Give a name to a network namespace that exists'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "delete" -d 'Take names away; a namespace ends once nobody is in it'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "del" -d 'Take names away; a namespace ends once nobody is in it'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "exec" -d 'Run a program in a network namespace'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "identify" -d 'Show the names of a process\'s network namespace'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "list" -d 'List the names'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "ls" -d 'List the names'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "list-id" -d 'List the ids by which this network namespace knows others'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "monitor" -d 'Tell of names as they are given and taken away, until interrupted'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "pids" -d 'Show the processes in a network namespace'
+complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "set" -d 'Give a network namespace the id by which this one knows it'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -l no-loopback -d 'Leave the loopback link down, as ip-netns(8) does'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from attach" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from attach" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -l all -d 'All names'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -l all -d 'All names'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from exec" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from exec" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -l format -d 'Print as lines of text or as one JSON document a line' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from set" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from set" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand ps" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand ps" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand ps" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand ps" -s a -l all -d 'List those that ended too'
+complete -c taru -n "__fish_taru_using_subcommand ps" -s q -l quiet -d 'Print ids only, one a line'
+complete -c taru -n "__fish_taru_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand rm" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand rm" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand rm" -s f -l force -d 'Kill those that run'
+complete -c taru -n "__fish_taru_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand run" -l rootfs -d 'Use the directory DIR as the root' -r -F
+complete -c taru -n "__fish_taru_using_subcommand run" -l rw -d 'Let the program change PATH of the host; without a PATH, the directory given with --rootfs itself' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l ro -d 'Show PATH of the host, read-only' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -s v -l bind -l volume -d 'Show SRC of the host at DST, writable unless :ro follows' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l name -d 'Give the container this name' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -s w -l workdir -d 'Run in this directory' -r -F
+complete -c taru -n "__fish_taru_using_subcommand run" -s e -l env -d 'Set a variable of the environment; without a value, take over taru\'s own' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l hostname -d 'Set the host name' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l net -l network -d 'Choose the network' -r -f -a "none\t'Its own, with a loopback device and nothing else'
+host\t'The host\'s'"
+complete -c taru -n "__fish_taru_using_subcommand run" -l userns -d 'Choose whose users the container has' -r -f -a "private\t'Its own: root inside is an ordinary user outside'
+host\t'The host\'s: root inside is root outside'"
+complete -c taru -n "__fish_taru_using_subcommand run" -l cap-add -d 'Add a capability, or ALL' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l cap-drop -d 'Drop a capability, or ALL' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l rlimit -l ulimit -d 'Limit each process, such as nofile=1024:4096' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -s m -l memory -d 'Limit memory, such as 512M' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l cpus -d 'Limit processor time to this many CPUs, such as 1.5' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l cpu-shares -d 'Set the share of processor time among siblings; 1024 is normal' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l cpuset -l cpuset-cpus -d 'Choose the CPUs, such as 0-2,5' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l pids -l pids-limit -d 'Limit the number of processes and threads' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l blkio-weight -d 'Set the share of block I/O among siblings, 10 to 1000' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-bps -d 'Limit bytes read from a device each second, such as /dev/sda:10M' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-bps -d 'Limit bytes written to a device each second' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-iops -d 'Limit reads from a device each second, such as /dev/sda:1000' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-iops -d 'Limit writes to a device each second' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand run" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand run" -l keep -d 'Keep the container, and what it changed in its root, after it ended'
+complete -c taru -n "__fish_taru_using_subcommand run" -l rm -d 'Remove the container when it ended; in the foreground that is so in any case, but for --keep'
+complete -c taru -n "__fish_taru_using_subcommand run" -s d -l detach -d 'Run in the background and print the container\'s id'
+complete -c taru -n "__fish_taru_using_subcommand run" -s t -l tty -d 'Give the program a terminal'
+complete -c taru -n "__fish_taru_using_subcommand run" -s i -l interactive -d 'Keep standard input open with --detach; in the foreground it always is'
+complete -c taru -n "__fish_taru_using_subcommand run" -l read-only -d 'Make the root read-only'
+complete -c taru -n "__fish_taru_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand start" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand start" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand stop" -s t -l time -d 'How long to wait before killing: seconds, or a duration such as 500ms or 1m' -r
+complete -c taru -n "__fish_taru_using_subcommand stop" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand stop" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand version" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand version" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand version" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand wait" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand wait" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
