@@ -269,6 +269,11 @@ fn spawn_through_stage<'a>(
     let Some(stage) = clone_into(Namespaces::NONE, group, false)? else {
         stage(plan, joins, init);
     };
+    await_stage(&stage, link)
+}
+
+/// Hears which process the stage cloned, and reaps the stage.
+pub(crate) fn await_stage(stage: &Child, link: &Link) -> Result<Child> {
     let cloned = link.expect("the stage process", |m| match m {
         Message::Cloned(pid) => Ok(pid),
         other => Err(other),
@@ -339,7 +344,7 @@ fn clone_into(new: Namespaces, group: Option<&group::Made>, sibling: bool) -> Re
 
 /// The namespaces of this process's children, put back when dropped.
 #[derive(Default)]
-struct ChildNamespaces {
+pub(crate) struct ChildNamespaces {
     own: Vec<(Namespaces, OwnedFd)>,
 }
 
@@ -352,7 +357,8 @@ impl ChildNamespaces {
         Ok(())
     }
 
-    fn join_pid(&mut self, file: &OwnedFd) -> Result<()> {
+    /// Children are in the pid namespace of `file`: a namespace's file, or a pidfd.
+    pub(crate) fn join_pid(&mut self, file: &OwnedFd) -> Result<()> {
         self.keep(Namespaces::PID, "pid")?;
         ns::setns(file.as_fd(), Namespaces::PID).context(|| "join the pid namespace")
     }
@@ -489,10 +495,16 @@ fn report_pid(request: &Request<'_>, init: &Child) -> Result<()> {
         replace(path, init.pid.to_string().as_bytes(), 0o644, Sync::Atomic)?;
     }
     if let Some(path) = request.pidfd_socket {
-        let what = || format!("send the pidfd to `{}`", path.display());
-        let receiver = socket::connect(path, true).context(what)?;
-        socket::send_with_fds(receiver.as_fd(), b"pidfd", &[init.pidfd.as_fd()]).context(what)?;
+        send_pidfd(path, init)?;
     }
+    Ok(())
+}
+
+/// Hands the pidfd of `child` to whoever listens at `path`.
+pub(crate) fn send_pidfd(path: &Path, child: &Child) -> Result<()> {
+    let what = || format!("send the pidfd to `{}`", path.display());
+    let receiver = socket::connect(path, true).context(what)?;
+    socket::send_with_fds(receiver.as_fd(), b"pidfd", &[child.pidfd.as_fd()]).context(what)?;
     Ok(())
 }
 

@@ -27,6 +27,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Every capability that the kernel knows.
+    pub fn known_capabilities() -> Capabilities {
+        Capabilities((1u64 << (caps::last() + 1)) - 1)
+    }
+
     /// Asks the kernel. A dozen system calls.
     ///
     /// # Errors
@@ -37,7 +42,7 @@ impl Host {
             && caps::capget().is_ok_and(|s| s.effective.contains(sys_admin))
             && !is_in_user_namespace();
         Ok(Host {
-            capabilities: Capabilities((1u64 << (caps::last() + 1)) - 1),
+            capabilities: Host::known_capabilities(),
             is_privileged,
             uid: user::geteuid(),
             hierarchy: Hierarchy::probe()?,

@@ -5,6 +5,7 @@ mod clocks;
 pub mod create;
 pub mod delete;
 pub mod events;
+pub mod exec;
 pub mod features;
 pub mod group;
 mod hooks;

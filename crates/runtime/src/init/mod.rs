@@ -11,6 +11,7 @@ mod masks;
 mod mounts;
 pub(crate) mod program;
 mod rootfs;
+pub(crate) use rootfs::open_null;
 pub(crate) mod terminal;
 
 use std::convert::Infallible;
@@ -86,7 +87,7 @@ fn run(init: Init<'_>) -> Result<Infallible> {
     if plan.namespaces.new.contains(Namespaces::NETWORK) {
         taru_netlink::loopback_up().context(|| "bring up the loopback interface")?;
     }
-    let null = rootfs::open_null()?;
+    let null = open_null()?;
     let root = rootfs::mount(plan)?;
     let complete_later = mounts::mount_all(plan, &root, sources, &cgroup_paths)?;
     devices::make_all(plan, &root)?;
@@ -125,7 +126,7 @@ fn run(init: Init<'_>) -> Result<Infallible> {
 }
 
 /// Makes sure of ending with the host process, gets into the control groups, and waits for the id maps.
-fn arrive(link: &Link, joiner: Option<Joiner>) -> Result<i32> {
+pub(crate) fn arrive(link: &Link, joiner: Option<Joiner>) -> Result<i32> {
     process::set_parent_death_signal(signal::SIGKILL).context(|| "end with the runtime")?;
     if let Some(joiner) = joiner {
         joiner.join()?;

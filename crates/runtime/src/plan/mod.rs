@@ -259,7 +259,7 @@ fn net_devices(
     plans
 }
 
-fn personality(p: &spec::Personality, problems: &mut Problems) -> Option<u32> {
+pub(crate) fn personality(p: &spec::Personality, problems: &mut Problems) -> Option<u32> {
     if !p.flags.is_empty() {
         problems.unsupported("check linux.personality.flags: the specification names none yet");
     }
@@ -301,7 +301,7 @@ fn memory_policy(p: &spec::MemoryPolicy, problems: &mut Problems) -> Option<(u32
     Some((mode, nodes?))
 }
 
-fn seccomp(text: &str, problems: &mut Problems) -> Option<Program> {
+pub(crate) fn seccomp(text: &str, problems: &mut Problems) -> Option<Program> {
     let profile = problems.ok(taru_seccomp::Profile::parse(text))??;
     let program = problems.ok(taru_seccomp::compile(&profile))?;
     if program.has_listener() && profile.listener_path.is_none() {

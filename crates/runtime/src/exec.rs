@@ -1,0 +1,335 @@
+//! `exec`: a further process in a running container.
+//!
+//! It enters the namespaces of the container's init by that init's pidfd, in one call, so that all of
+//! them are of one process and a recycled pid cannot lead elsewhere.
+//!
+//! * Without a user namespace, this process's *children* are in the container's pid namespace for the
+//!   length of one clone; the child enters the rest itself.
+//! * With one, a *stage* enters all of them, because only in there it has the right to the pid namespace,
+//!   and clones the process as our child.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use taru_cgroup::{Cgroup, Joiner};
+use taru_seccomp::Program as Filter;
+use taru_stdx::fs::{Sync, replace};
+use taru_stdx::{Context, Error, Kind, Result, Undo};
+use taru_sys::ns::{self, Namespaces};
+use taru_sys::process::{self, Child, Clone, Exit, Pid};
+use taru_sys::{errno, fd, keyring, sched, signal, socket};
+
+use crate::attend::{Blocked, attend};
+use crate::create::{self, ChildNamespaces};
+use crate::host::Host;
+use crate::init::{self, identity, program, terminal};
+use crate::plan::{self, Problems, ProcessPlan};
+use crate::spec::{self, Spec};
+use crate::state::{Record, Status, Store};
+use crate::wire::{Link, Message};
+use crate::{kill, listener};
+use terminal::Terminal;
+
+/// What `exec` is asked for.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where containers are recorded.
+    pub store: &'a Store,
+    /// The container.
+    pub id: &'a str,
+    /// The process.
+    pub process: &'a spec::Process,
+    /// Return once its program runs.
+    pub detach: bool,
+    /// Enter a paused container: the process then waits, frozen, until it is resumed.
+    pub ignore_paused: bool,
+    /// The socket that gets the main side of the terminal.
+    pub console_socket: Option<&'a Path>,
+    /// Where its pid is written.
+    pub pid_file: Option<&'a Path>,
+    /// The socket that gets its pidfd.
+    pub pidfd_socket: Option<&'a Path>,
+    /// How many descriptors from 3 on it gets.
+    pub preserve_fds: u32,
+}
+
+/// What became of the process.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended; `None` if it was detached.
+    pub exit: Option<Exit>,
+    /// What is worth a warning.
+    pub warnings: Vec<String>,
+}
+
+/// The document that the container `id` was created from: where a further process takes its defaults from.
+///
+/// # Errors
+/// [`Kind::NotFound`]; an unreadable record.
+pub fn document(store: &Store, id: &str) -> Result<Spec> {
+    Spec::parse(&store.load(id)?.config()?)
+}
+
+/// Executes a further process in a container.
+///
+/// # Errors
+/// [`Kind::State`] for a container that does not run; all problems of the process at once; [`Kind::Exec`].
+pub fn exec(request: &Request<'_>) -> Result<Outcome> {
+    let record = request.store.load(request.id)?;
+    check_status(&record, request)?;
+    let spec = Spec::parse(&record.config()?)?;
+    let (plan, warnings) = decide(request.process)?;
+    let filter = filter(&spec)?;
+    check_terminal(&plan, request)?;
+    let console = match request.console_socket {
+        Some(path) => Some(
+            socket::connect(path, true)
+                .context(|| format!("connect to the console socket `{}`", path.display()))?,
+        ),
+        None => None,
+    };
+    let pidfd = kill::open_init(&record)?.ok_or_else(stopped)?;
+    let group = record.cgroup()?;
+    let _blocked = Blocked::all();
+    if let Some(first) = &plan.first_affinity {
+        sched::sched_setaffinity(Pid(0), first).context(|| "set the first CPU affinity")?;
+    }
+    let (link, child_link) = Link::pair()?;
+    let entry = Entry {
+        plan: &plan,
+        spec: &spec,
+        id: request.id,
+        init: &pidfd,
+        namespaces: namespaces(&record),
+        filter: filter.as_ref(),
+        joiner: Some(group.joiner_v1()?),
+        link: child_link,
+        preserve_fds: request.preserve_fds,
+    };
+    let child = spawn(entry, &group, &record, &link)?;
+    let mut undo = Undo::new();
+    undo.push(|| create::end(&child));
+    let mut warnings = warnings;
+    warnings.extend(create::limit_process(&plan, child.pid)?);
+    link.send(&Message::Go(child.pid.0))?;
+    let terminal = converse(&link, &spec, &record, &child)?;
+    report_pid(request, &child)?;
+    undo.commit();
+    let terminal = match (terminal, console) {
+        (Some(main), Some(console)) => {
+            create::send_console(console.as_fd(), main)?;
+            None
+        }
+        (terminal, _) => terminal,
+    };
+    let exit = if request.detach { None } else { Some(attend(&child, terminal)?) };
+    Ok(Outcome { exit, warnings })
+}
+
+fn check_status(record: &Record, request: &Request<'_>) -> Result<()> {
+    match record.status()? {
+        Status::Running | Status::Created => Ok(()),
+        Status::Paused if request.ignore_paused => Ok(()),
+        Status::Paused => Err(Error::new(
+            Kind::State,
+            "cannot exec in a paused container (use --ignore-paused to override)",
+        )),
+        Status::Stopped => Err(stopped()),
+        Status::Creating => Err(Error::new(Kind::State, "cannot exec in a container that is being created")),
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::State, "cannot exec in a stopped container")
+}
+
+fn decide(process: &spec::Process) -> Result<(ProcessPlan, Vec<String>)> {
+    let mut problems = Problems::default();
+    let plan = ProcessPlan::new(process, Host::known_capabilities(), &mut problems);
+    let warnings = problems.finish()?;
+    Ok((plan, warnings))
+}
+
+/// The container's filter holds for every process in it.
+fn filter(spec: &Spec) -> Result<Option<Filter>> {
+    let text = spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
+    let mut problems = Problems::default();
+    let filter = text.and_then(|text| plan::seccomp(text.get(), &mut problems));
+    problems.finish()?;
+    Ok(filter)
+}
+
+fn check_terminal(plan: &ProcessPlan, request: &Request<'_>) -> Result<()> {
+    match (plan.terminal, request.console_socket.is_some()) {
+        (true, false) if request.detach => {
+            Err(Error::invalid("cannot allocate tty if runc will detach without setting console socket"))
+        }
+        (false, true) => {
+            Err(Error::invalid("cannot use console socket if runc will not detach or allocate tty"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn namespaces(record: &Record) -> Namespaces {
+    let names = &record.state.namespaces;
+    Namespaces::ALL
+        .names()
+        .filter(|(_, name)| names.iter().any(|n| n == name))
+        .fold(Namespaces::NONE, |all, (kind, _)| all | kind)
+}
+
+/// All that the new process needs; it has a copy of it, as it has of all memory.
+struct Entry<'a> {
+    plan: &'a ProcessPlan,
+    spec: &'a Spec,
+    id: &'a str,
+    init: &'a OwnedFd,
+    namespaces: Namespaces,
+    filter: Option<&'a Filter>,
+    joiner: Option<Joiner>,
+    link: Link,
+    preserve_fds: u32,
+}
+
+fn spawn(entry: Entry<'_>, group: &Cgroup, record: &Record, link: &Link) -> Result<Child> {
+    if entry.namespaces.contains(Namespaces::USER) {
+        return spawn_through_stage(entry, group, record, link);
+    }
+    let mut back = ChildNamespaces::default();
+    if entry.namespaces.contains(Namespaces::PID) {
+        back.join_pid(entry.init)?;
+    }
+    let rest = entry.namespaces.without(Namespaces::PID);
+    match clone_into(group, record)? {
+        Some(child) => Ok(child),
+        None => main(Entry { namespaces: rest, ..entry }),
+    }
+}
+
+fn spawn_through_stage(mut entry: Entry<'_>, group: &Cgroup, record: &Record, link: &Link) -> Result<Child> {
+    if let Some(stage) = clone_into(group, record)? {
+        return create::await_stage(&stage, link);
+    }
+    let mut clone = || -> Result<Option<Child>> {
+        if let Some(joiner) = entry.joiner.take() {
+            joiner.join()?;
+        }
+        ns::setns(entry.init.as_fd(), entry.namespaces).context(|| "enter the container's namespaces")?;
+        init::become_root()?;
+        process::clone3(&Clone { sibling: true, ..Clone::default() }).context(|| "clone the process")
+    };
+    let said = match clone() {
+        Ok(None) => main(Entry { namespaces: Namespaces::NONE, ..entry }),
+        Ok(Some(child)) => Message::Cloned(child.pid.0),
+        Err(error) => Message::Failed(error),
+    };
+    let _ = entry.link.send(&said);
+    process::exit_now(0)
+}
+
+/// Clones into the container's group. One that its own systemd split up takes the process beside init.
+fn clone_into(group: &Cgroup, record: &Record) -> Result<Option<Child>> {
+    let clone = |cgroup| process::clone3(&Clone { cgroup, ..Clone::default() });
+    let what = || "clone the process";
+    match clone(group.v2_dir_fd()) {
+        Err(e) if e.errno() == errno::BUSY || e.errno() == errno::NOTSUP => {
+            let init = record.state.init.map_or(Pid(0), |p| Pid(p.pid));
+            let beside = group.v2_dir_beside(init)?;
+            clone(Some(beside.as_fd())).context(what)
+        }
+        other => other.context(what),
+    }
+}
+
+/// Serves the process until it executes its program; gives the main side of its terminal.
+fn converse(link: &Link, spec: &Spec, record: &Record, child: &Child) -> Result<Option<OwnedFd>> {
+    let mut terminal = None;
+    loop {
+        match link.receive()? {
+            None => return Ok(terminal),
+            Some(Message::Failed(error)) => return Err(error),
+            Some(Message::Terminal(main)) => terminal = Some(main),
+            Some(Message::Listener(listener)) => {
+                let state = &record.state;
+                let init = state.init.map_or(0, |p| p.pid);
+                listener::send_for(spec, &state.id, &state.bundle, "running", (init, child.pid.0), listener)?;
+                link.send(&Message::Continue)?;
+            }
+            Some(_) => return Err(Error::new(Kind::System, "the new process spoke out of turn")),
+        }
+    }
+}
+
+fn report_pid(request: &Request<'_>, child: &Child) -> Result<()> {
+    if let Some(path) = request.pid_file {
+        replace(path, child.pid.to_string().as_bytes(), 0o644, Sync::Atomic)?;
+    }
+    if let Some(path) = request.pidfd_socket {
+        create::send_pidfd(path, child)?;
+    }
+    Ok(())
+}
+
+/// The new process: enters, becomes the program, or says why not. Never returns.
+fn main(entry: Entry<'_>) -> ! {
+    signal::reset_all();
+    let link = entry.link.as_fd().try_clone_to_owned();
+    let Err(error) = enter(entry);
+    if let Ok(link) = link {
+        let _ = socket::send_with_fds(link.as_fd(), &crate::wire::encode_error(&error), &[]);
+    }
+    process::exit_now(1)
+}
+
+fn enter(entry: Entry<'_>) -> Result<Infallible> {
+    let Entry { plan, spec, id, init, namespaces, filter, joiner, link, preserve_fds } = entry;
+    init::arrive(&link, joiner)?;
+    let null = init::open_null()?;
+    if !namespaces.is_empty() {
+        ns::setns(init.as_fd(), namespaces).context(|| "enter the container's namespaces")?;
+    }
+    terminal::new_session()?;
+    join_keyring(id)?;
+    if let Some(last) = &plan.last_affinity {
+        sched::sched_setaffinity(Pid(0), last).context(|| "set the CPU affinity")?;
+    }
+    if plan.terminal {
+        let terminal = Terminal::open(&init::current_root()?, plan)?;
+        terminal.become_standard()?;
+        link.send(&Message::Terminal(terminal.into_main()))?;
+    } else {
+        terminal::ensure_standard_streams(null.as_fd())?;
+    }
+    drop(null);
+    set_personality(spec)?;
+    process::set_dumpable(false).context(|| "hide from other processes")?;
+    let last = identity::take_on(plan, filter.is_some())?;
+    let program = program::find(plan)?;
+    process::set_parent_death_signal(0).context(|| "outlive the runtime")?;
+    fd::cloexec_from(3).context(|| "close descriptors on execve")?;
+    init::execute(plan, filter, last, program, &link, preserve_fds)
+}
+
+/// The container's own ring, if it has one: `create` may have been told to leave it.
+fn join_keyring(id: &str) -> Result<()> {
+    let name = std::ffi::CString::new(format!("_ses.{id}")).unwrap_or_default();
+    match keyring::join_session_keyring(&name) {
+        Err(e) if e.errno() == errno::NOSYS || e.errno() == errno::PERM || e.errno() == errno::ACCES => {
+            Ok(())
+        }
+        other => other.map(drop).context(|| "join the container's session keyring"),
+    }
+}
+
+fn set_personality(spec: &Spec) -> Result<()> {
+    let domain = spec.linux.as_ref().and_then(|l| l.personality.as_ref());
+    let mut problems = Problems::default();
+    let domain = domain.and_then(|p| plan::personality(p, &mut problems));
+    problems.finish()?;
+    if let Some(domain) = domain {
+        process::personality(domain).context(|| "set the execution domain")?;
+    }
+    Ok(())
+}
