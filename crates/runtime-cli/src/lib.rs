@@ -23,14 +23,12 @@ use std::process::ExitCode;
 use arguments::Parsed;
 use log::Log;
 use settings::Settings;
+use taru_runtime::seal::seal_executable;
 
 /// Parses, acts, reports. `args` begins with the program's name.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    if enters_a_container(&args)
-        && let Err(error) = taru_runtime::seal::seal_executable()
-    {
-        return report::finish(Err(error), None, "");
-    }
+    // First of all: the rest is done again by the sealed copy.
+    let sealed = if enters_a_container(&args) { seal_executable() } else { Ok(()) };
     let typed = match arguments::parse(&args) {
         Ok(Parsed::Command(typed)) => typed,
         Ok(Parsed::Text(text)) => return report::finish(output::text(&text).map(|()| 0), None, ""),
@@ -46,11 +44,11 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         "{name}: --root {:?}, control groups by {:?}, rootless {:?}",
         typed.global.root, settings.cgroup_manager, settings.rootless
     ));
-    let result = (typed.entry.run)(&typed.matches, &settings);
+    let result = sealed.and_then(|()| (typed.entry.run)(&typed.matches, &settings));
     report::finish(result, Some(&log), name)
 }
 
-/// Whether one of the words is a command whose processes go into a container. One too many is no harm.
+/// Whether the command is one whose processes go into a container.
 fn enters_a_container(args: &[OsString]) -> bool {
-    args.iter().skip(1).any(|word| word == "create" || word == "run" || word == "exec")
+    arguments::typed_command(args).is_some_and(|name| name == "create" || name == "run" || name == "exec")
 }

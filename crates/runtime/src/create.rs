@@ -32,10 +32,14 @@ pub struct Request<'a> {
     pub id: &'a str,
     /// The bundle; relative to the working directory.
     pub bundle: &'a Path,
+    /// Another document than the bundle's `config.json`.
+    pub config: Option<&'a Path>,
     /// What is chosen beside the document.
     pub options: plan::Options,
     /// The cgroup driver.
     pub driver: Driver,
+    /// Whether refused control groups are passed over; `None`: if this user has no rights on the host.
+    pub rootless: Option<bool>,
     /// The socket that gets the main side of the terminal.
     pub console_socket: Option<&'a Path>,
     /// Where init's pid is written.
@@ -89,8 +93,9 @@ enum Stay {
 
 fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let bundle = absolute(request.bundle)?;
-    let document = read_document(&bundle)?;
-    let spec = Spec::parse(&document).context(|| format!("parse `{}`", bundle.join(CONFIG).display()))?;
+    let config = request.config.map_or_else(|| bundle.join(CONFIG), Path::to_owned);
+    let document = read_document(&config)?;
+    let spec = Spec::parse(&document).context(|| format!("parse `{}`", config.display()))?;
     let host = Host::probe()?;
     state::check_id(request.id)?;
     let plan = Plan::new(request.id, &bundle, &spec, &host, &request.options)?;
@@ -103,7 +108,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let gate =
         if attached { Gate::Link } else { Gate::Socket(crate::start::listen(&reservation.start_socket())?) };
     // Undone from the last to the first: init, its group, then the record's directory.
-    let group = group::make(&plan, &host, &request.driver)?;
+    let group = group::make(&plan, &host, request.driver, request.rootless)?;
     let mut undo_group = Undo::new();
     undo_group.push(|| group.as_ref().map_or(Ok(()), group::Made::take_back));
     let mut state = new_state(request, &spec, &bundle, &plan, &host);
@@ -141,8 +146,8 @@ fn absolute(bundle: &Path) -> Result<PathBuf> {
 }
 
 /// The document's text, kept whole for the record.
-fn read_document(bundle: &Path) -> Result<Vec<u8>> {
-    read_bounded(&bundle.join(CONFIG), CONFIG_LIMIT).map_err(|e| match e.kind() {
+fn read_document(config: &Path) -> Result<Vec<u8>> {
+    read_bounded(config, CONFIG_LIMIT).map_err(|e| match e.kind() {
         Kind::NotFound => e.hint("a bundle is a directory with config.json; `taru-runtime spec` writes one"),
         _ => e,
     })

@@ -42,17 +42,18 @@ pub(crate) struct Made {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Makes the group of `plan` and sets its limits.
-pub(crate) fn make(plan: &Plan, host: &Host, driver: &Driver) -> Result<Option<Made>> {
+/// Makes the group of `plan` and sets its limits. `rootless` says whether hierarchies that refuse are passed
+/// over; by default they are for a user without rights on the host.
+pub(crate) fn make(plan: &Plan, host: &Host, driver: Driver, rootless: Option<bool>) -> Result<Option<Made>> {
     match driver {
-        Driver::Cgroupfs => make_directly(plan, host).map(Some),
+        Driver::Cgroupfs => make_directly(plan, host, rootless.unwrap_or(!host.is_privileged)).map(Some),
         Driver::Systemd => Err(Error::new(Kind::Unsupported, "make the control group with systemd: not yet")
             .hint("leave --systemd-cgroup out")),
         Driver::Disabled => Ok(None),
     }
 }
 
-fn make_directly(plan: &Plan, host: &Host) -> Result<Made> {
+fn make_directly(plan: &Plan, host: &Host, rootless: bool) -> Result<Made> {
     let path = if plan.cgroup_path.is_empty() { plan.id.as_str() } else { plan.cgroup_path.as_str() };
     if path.contains(':') && !path.contains('/') {
         return Err(Error::invalid(format!(
@@ -61,10 +62,10 @@ fn make_directly(plan: &Plan, host: &Host) -> Result<Made> {
         .hint("give --systemd-cgroup, or a path like /group/name"));
     }
     let what = || format!("make the control group `{path}`");
-    let (group, refused) = if host.is_privileged {
-        (Cgroup::create(&host.hierarchy, path).context(what)?, Vec::new())
-    } else {
+    let (group, refused) = if rootless {
         Cgroup::create_permitted(&host.hierarchy, path).context(what)?
+    } else {
+        (Cgroup::create(&host.hierarchy, path).context(what)?, Vec::new())
     };
     let mut made = Made { group, driver: Driver::Cgroupfs, warnings: Vec::new() };
     if let Err(e) = made.limit(&plan.limits, &refused) {

@@ -23,4 +23,5 @@ pub mod spec;
 pub mod spec_template;
 pub mod start;
 pub mod state;
+pub mod update;
 mod wire;

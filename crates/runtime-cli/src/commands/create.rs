@@ -1,99 +1,74 @@
-//! `create` and `run`: from a bundle to a container.
+//! `create` and `run`: a container from a bundle.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use taru_runtime::create::{self, Request};
+use taru_runtime::create::{Request, create};
 use taru_runtime::group::Driver;
 use taru_runtime::plan::Options;
-use taru_runtime::run::{self, RunOptions};
+use taru_runtime::run::{RunOptions, run};
 use taru_runtime::seal;
 use taru_runtime::state::Store;
 use taru_stdx::Result;
+use taru_sys::process::Exit;
 
 use crate::arguments::CgroupManager;
 use crate::commands::Verb;
 use crate::settings::Settings;
 
-/// What both take.
+/// What `create` and `run` have in common.
 #[derive(Debug, Args)]
-pub(crate) struct Making {
-    /// The directory with config.json
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
-    bundle: PathBuf,
-    /// Send the main side of the terminal to this socket
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-    /// Write the pid of the container's first process to this file
+pub(super) struct Bundle {
+    /// The name of the new container: letters, digits and _+-., up to 255
+    pub(super) id: String,
+    /// The bundle: a directory with config.json [default: the current directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) bundle: Option<PathBuf>,
+    /// Read FILE instead of the bundle's config.json
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Send the terminal's master side to the AF_UNIX socket PATH
+    #[arg(long, value_name = "PATH")]
+    pub(super) console_socket: Option<PathBuf>,
+    /// Send a pidfd of the container's first process to the AF_UNIX socket PATH
+    #[arg(long, value_name = "PATH")]
+    pub(super) pidfd_socket: Option<PathBuf>,
+    /// Write the pid of the container's first process to FILE
     #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-    /// Send the pidfd of the container's first process to this socket
-    #[arg(long, value_name = "SOCKET")]
-    pidfd_socket: Option<PathBuf>,
-    /// Enter the root with chroot instead of pivot_root: for a root on a ramdisk
-    #[arg(long)]
-    no_pivot: bool,
-    /// Leave the session keyring as it is
-    #[arg(long)]
-    no_new_keyring: bool,
-    /// Hand on so many further descriptors, from 3 on
+    pub(super) pid_file: Option<PathBuf>,
+    /// Hand N more descriptors to the container, from 3 on (behind those of LISTEN_FDS)
     #[arg(long, value_name = "N", default_value_t = 0)]
-    preserve_fds: u32,
-    /// The container's name
-    id: String,
-}
-
-/// Create a container that waits for start
-///
-/// Everything is prepared: namespaces, mounts, control groups, the terminal. Only the container's
-/// program is not executed yet.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  taru-runtime create --bundle /tmp/web web && taru-runtime start web")]
-pub(crate) struct Create {
-    #[command(flatten)]
-    making: Making,
-    /// Accepted for compatibility; create has no children to reap
-    #[arg(long, hide = true)]
-    no_subreaper: bool,
-}
-
-/// Create and start a container, wait for its end, and delete it
-///
-/// The exit status is the program's; 128 and the signal if one ended it.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  taru-runtime spec --bundle /tmp/web && taru-runtime run --bundle /tmp/web web"
-)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    making: Making,
-    /// Return once the program runs
-    #[arg(short, long)]
-    detach: bool,
-    /// Leave the record of the ended container, until delete
+    pub(super) preserve_fds: u32,
+    /// Use chroot instead of pivot_root, for a root file system in the initial ramdisk. Less safe
     #[arg(long)]
-    keep: bool,
-    /// Leave orphans of the container to another reaper
+    pub(super) no_pivot: bool,
+    /// Keep the caller's session keyring instead of making one for the container
     #[arg(long)]
-    no_subreaper: bool,
+    pub(super) no_new_keyring: bool,
+    /// Do not adopt the orphans of the container while waiting for its end
+    #[arg(long)]
+    pub(super) no_subreaper: bool,
 }
 
-impl Making {
-    fn request<'a>(&'a self, settings: &Settings, store: &'a Store) -> Request<'a> {
+impl Bundle {
+    /// What the library is asked for.
+    fn request<'a>(&'a self, store: &'a Store, settings: &Settings) -> Request<'a> {
         Request {
             store,
             id: &self.id,
-            bundle: &self.bundle,
+            bundle: self.bundle.as_deref().unwrap_or(Path::new(".")),
+            config: self.config.as_deref(),
             options: Options { no_new_keyring: self.no_new_keyring, no_pivot: self.no_pivot },
             driver: match settings.cgroup_manager {
                 CgroupManager::Cgroupfs => Driver::Cgroupfs,
                 CgroupManager::Systemd => Driver::Systemd,
                 CgroupManager::Disabled => Driver::Disabled,
             },
-            console_socket: self.console_socket.as_deref().map(Path::new),
+            rootless: settings.rootless,
+            console_socket: self.console_socket.as_deref(),
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: self.pidfd_socket.as_deref(),
-            preserve_fds: self.preserve_fds + listen_fds(),
+            preserve_fds: self.preserve_fds.saturating_add(listen_fds()),
         }
     }
 }
@@ -103,12 +78,46 @@ pub(super) fn listen_fds() -> u32 {
     std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
+/// Create a container from a bundle, ready to start
+///
+/// All is set up up to the point where the program would be executed: namespaces, mounts, limits. The
+/// program is executed by `taru-runtime start`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  taru-runtime create --bundle /srv/web web
+  taru-runtime start web")]
+pub(crate) struct Create {
+    #[command(flatten)]
+    bundle: Bundle,
+}
+
+/// Create a container, start it and wait for its end
+///
+/// The exit status is that of the container's program, or 128 and the number of the signal that ended it.
+/// The container is deleted afterwards.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taru-runtime run web                        the bundle in the current directory, on this terminal
+  taru-runtime run --detach --pid-file /run/web.pid --bundle /srv/web web")]
+pub(crate) struct Run {
+    #[command(flatten)]
+    bundle: Bundle,
+    /// Do not wait: return once the program runs
+    #[arg(short, long)]
+    detach: bool,
+    /// Do not delete the container after its end
+    #[arg(long)]
+    keep: bool,
+}
+
 impl Verb for Create {
     fn run(self, settings: &Settings) -> Result<u8> {
         let store = settings.store()?;
-        let request = self.making.request(settings, &store);
+        let request = self.bundle.request(&store, settings);
         seal::keep_descriptors(request.preserve_fds)?;
-        let created = create::create(&request)?;
+        let created = create(&request)?;
         settings.warn(&created.warnings);
         Ok(0)
     }
@@ -116,12 +125,18 @@ impl Verb for Create {
 
 impl Verb for Run {
     fn run(self, settings: &Settings) -> Result<u8> {
+        let options =
+            RunOptions { detach: self.detach, keep: self.keep, no_subreaper: self.bundle.no_subreaper };
         let store = settings.store()?;
-        let request = self.making.request(settings, &store);
+        let request = self.bundle.request(&store, settings);
         seal::keep_descriptors(request.preserve_fds)?;
-        let options = RunOptions { detach: self.detach, keep: self.keep, no_subreaper: self.no_subreaper };
-        let outcome = run::run(&request, options)?;
+        let outcome = run(&request, options)?;
         settings.warn(&outcome.warnings);
-        Ok(outcome.exit.map_or(0, |exit| exit.status() as u8))
+        Ok(outcome.exit.map_or(0, status))
     }
+}
+
+/// The exit status of a program as a shell gives it, in the eight bits that are there for it.
+pub(super) fn status(exit: Exit) -> u8 {
+    u8::try_from(exit.status()).unwrap_or(255)
 }
