@@ -362,10 +362,11 @@ fn a_fork_bomb_is_held_and_cleaned_up() {
         let bundle = sandbox
             .bundle()
             .put("/linux/resources/pids", json!({ "limit": 40 }))
-            .sh("f() { f | f & }; f; sleep 1000");
-        let container = sandbox.runtime().start(&bundle);
+            .sh("sh -c 'f() { f | f & }; f' & exec sleep 1000");
+        let container = sandbox.runtime().create(&bundle);
         if v1(sandbox, "pids") {
             let events = container.cgroup("pids").join("pids.events");
+            container.start();
             eventually("the limit is hit", || {
                 fs::read_to_string(&events).is_ok_and(|text| !text.trim().ends_with(" 0"))
             });

@@ -103,8 +103,8 @@ fn missing_cwd_is_created() {
             .bundle()
             .writable()
             .args(&["/bin/sh", "-c", "pwd; stat -c %a,%u:%g ."])
-            .put("/process/cwd", json!("/new/work/dir"));
-        assert_eq!(sandbox.runtime().prints(&bundle), "/new/work/dir\n755,0:0");
+            .put("/process/cwd", json!("/new/deep/dir"));
+        assert_eq!(sandbox.runtime().prints(&bundle), "/new/deep/dir\n755,0:0");
     });
 }
 

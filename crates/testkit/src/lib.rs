@@ -19,6 +19,7 @@
 //! `taru-runtime` built beside the test.
 
 mod bundle;
+mod decoy;
 mod leak;
 mod namespaces;
 mod outcome;
@@ -28,6 +29,7 @@ mod runtime;
 mod sandbox;
 
 pub use bundle::Bundle;
+pub use decoy::Decoy;
 pub use leak::{Leaks, Snapshot};
 pub use namespaces::in_namespaces;
 pub use outcome::{peer_note, skip};

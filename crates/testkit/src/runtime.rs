@@ -59,6 +59,24 @@ impl Runtime {
         }
     }
 
+    /// The same runtime as a copy of its executable in `dir`, for tests that attack the executable.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    #[must_use]
+    pub fn copied_to(&self, dir: &Path) -> Self {
+        let program = dir.join(self.program.file_name().expect("a program has a name"));
+        fs::copy(&self.program, &program).expect("copy the runtime");
+        Self {
+            program,
+            family: self.family,
+            root: self.root.clone(),
+            output_dir: self.output_dir.clone(),
+            marker: format!("{}-copy", self.marker),
+            ids: Cell::new(0),
+        }
+    }
+
     /// The executable.
     pub fn program(&self) -> &Path {
         &self.program
@@ -276,7 +294,8 @@ impl<'a> Container<'a> {
             let mut parts = line.splitn(3, ':');
             let (_, names, path) = (parts.next(), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
             let relative = path.trim_start_matches('/');
-            if names.split(',').any(|name| name == controller) {
+            let named = format!("name={controller}");
+            if names.split(',').any(|name| name == controller || name == named) {
                 return Path::new("/sys/fs/cgroup").join(controller).join(relative);
             }
             if names.is_empty() && controller == "unified" {
@@ -289,7 +308,8 @@ impl<'a> Container<'a> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        if !self.deleted.get() {
+        // After a failure the sandbox ends, and everything in it.
+        if !self.deleted.get() && !std::thread::panicking() {
             let _ = self.runtime.command(["delete", "--force", &self.id]);
         }
     }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::process::JUDGES_WORDS;
-use crate::{Bundle, Family, Invocation, Leaks, Runtime, Snapshot, leak, outcome, probe};
+use crate::{Bundle, Decoy, Family, Invocation, Leaks, Runtime, Snapshot, leak, outcome, probe};
 
 /// The sandbox's own directory, on the sandbox's own `/run`.
 const DIR: &str = "/run/taru-test";
@@ -69,6 +69,13 @@ impl Sandbox {
         Bundle::new(dir, &format!("/{0}/{0}-b{number}", self.marker))
     }
 
+    /// A bundle named after a container, at the same place each time it is asked for.
+    pub fn bundle_of(&self, id: &str) -> Bundle {
+        let dir = Path::new(DIR).join(format!("bundle-{id}"));
+        let _ = fs::remove_dir_all(&dir);
+        Bundle::new(dir, &format!("/{0}/{id}", self.marker))
+    }
+
     /// Says that the test cannot say anything here, for want of `feature`.
     pub fn skip(&self, feature: &str) {
         outcome::skip(&self.name, feature);
@@ -105,6 +112,40 @@ impl Sandbox {
     pub fn assert_no_leaks(&self) {
         let leaks = self.leaks();
         assert!(leaks.lines.is_empty(), "left behind (+) or gone (-):\n{}", leaks.lines.join("\n"));
+    }
+
+    /// How many times to try what succeeds by chance, or how many points of a sweep to take: `few`,
+    /// bounded for every day, or `all` with `TARU_TEST_FULL=1`. A peer always gets few.
+    pub fn tries(&self, few: usize, all: usize) -> usize {
+        let full = std::env::var_os("TARU_TEST_FULL").is_some_and(|value| value == "1");
+        match self.runtime.family() {
+            Family::Runc | Family::Crun => few.div_ceil(4),
+            _ if full => all,
+            _ => few,
+        }
+    }
+
+    /// A decoy for an attack, in the test's directory.
+    pub fn decoy(&self) -> Decoy {
+        Decoy::new(self.dir().join("decoy"))
+    }
+
+    /// Removes what [`Sandbox::leaks`] found, so that a sweep can go on and report all its points.
+    pub fn clear_leaks(&self) {
+        leak::thaw_cgroups(&self.marker);
+        for line in self.before.leaks(&self.snapshot()).lines {
+            let mut words = line.split(' ').skip(1);
+            match (words.next(), words.next()) {
+                (Some("process"), Some(pid)) => {
+                    self.runtime.beside(["kill", "-9", pid]).output();
+                }
+                (Some("file"), Some(path)) => {
+                    let _ = fs::remove_dir_all(path).or_else(|_| fs::remove_file(path));
+                }
+                _ => {}
+            }
+        }
+        leak::remove_cgroups(&self.marker);
     }
 
     fn snapshot(&self) -> Snapshot {
