@@ -343,6 +343,42 @@ fn default_profile_is_the_same() {
     }
 }
 
+/// A profile as Docker writes it for x86_64: three architectures, the default's list, `socketcall`, and its own
+/// conditions on `socket`.
+#[test]
+fn dockers_shape() {
+    let Some(mut libseccomp) = Libseccomp::start("dockers_shape") else { return };
+    let mut profile = Profile::new(Action::Errno);
+    profile.default_errno = Some(1);
+    profile.architectures = vec![Arch::X86_64, Arch::X86, Arch::X32];
+    let mut names = default_profile(Capabilities::NONE).rules.swap_remove(0).names;
+    names.extend(["socketcall".to_owned(), "io_uring_setup".to_owned()]);
+    names.retain(|name| Arch::all().any(|arch| libseccomp.resolve(name, arch).is_some()));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    profile.rules.push(rule(&names, Action::Allow, &[]));
+    for family in [arg(0, Op::Lt, 38, 0), arg(0, Op::Eq, 39, 0), arg(0, Op::Gt, 40, 0)] {
+        profile.rules.push(rule(&["socket"], Action::Allow, &[family]));
+    }
+    for persona in [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff] {
+        profile.rules.push(rule(&["personality"], Action::Allow, &[arg(0, Op::Eq, persona, 0)]));
+    }
+    profile.rules.push(rule(&["clone"], Action::Allow, &[arg(0, Op::MaskedEq, 0x7e02_0000, 0)]));
+    let mut clone3 = rule(&["clone3"], Action::Errno, &[]);
+    clone3.errno = Some(38);
+    profile.rules.push(clone3);
+    let theirs = libseccomp.compile(&profile, Arch::X86_64).unwrap();
+    let ours = compile_for(&profile, Arch::X86_64).unwrap();
+    let lists = all_args(&profile, &mut Random(5));
+    let some = |arch: Arch| {
+        let bit = if arch == Arch::X32 { X32_BIT } else { 0 };
+        let names = ["socket", "personality", "clone", "clone3", "socketcall"];
+        names.iter().filter_map(|name| Some(syscall_number(name, arch)? | bit)).collect()
+    };
+    let all = compare(&profile, &theirs, ours.filters(), Arch::X86_64, all_numbers, &[[0; 6]]);
+    let some = compare(&profile, &theirs, ours.filters(), Arch::X86_64, some, &lists);
+    println!("{} verdicts; {} instructions, libseccomp {}", all + some, ours.filters().len(), theirs.len());
+}
+
 /// One rule a call: any comparisons of any arguments.
 #[test]
 fn one_rule_a_call() {

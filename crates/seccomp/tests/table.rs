@@ -149,6 +149,10 @@ fn generate(headers: &Path) -> String {
     for (column, (arch, triple, macros)) in COLUMNS.iter().enumerate() {
         let mut all = numbers(*arch, &headers.join("usr").join(triple).join("include"), macros);
         all.extend(YOUNGER.iter().map(|(name, number)| ((*name).to_owned(), base(*arch) + number)));
+        if *arch == Arch::X32 {
+            // Shadow stacks are for 64-bit processes.
+            all.remove("map_shadow_stack");
+        }
         let own = YOUNGER_OF_ONE.iter().filter(|(a, ..)| a == arch);
         all.extend(own.map(|(_, name, number)| ((*name).to_owned(), *number)));
         for (name, number) in all {
