@@ -29,6 +29,7 @@
 //! | `notify` | a group that became empty, memory that ran out |
 //! | `raw` | files by name, and the list of all groups |
 //! | `members`, `freeze`, `kill`, `remove` | processes in, stopped, ended; the group gone |
+//! | [`systemd`] | the other driver: a transient scope over D-Bus |
 //!
 //! The crate starts no thread, prints nothing, and knows no OCI type.
 
@@ -47,6 +48,7 @@ mod raw;
 mod remove;
 mod stats;
 mod subtree;
+pub mod systemd;
 
 pub use controller::Controller;
 pub use controllers::{weight_of_blkio, weight_of_shares};

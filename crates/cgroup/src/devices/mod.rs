@@ -15,7 +15,7 @@ pub use filter::program;
 
 use crate::dir::Dir;
 use crate::limits::Skipped;
-use table::Table;
+pub(crate) use table::Table;
 
 /// A rule about devices. The rules of a list are read in order, and a later one goes before an earlier one, for
 /// each kind of access by itself. What no rule speaks of is denied.

@@ -12,7 +12,7 @@ type Key = (DeviceKind, Option<u32>, Option<u32>);
 
 /// What a group allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
+pub(crate) struct Table {
     default_allow: bool,
     exceptions: BTreeMap<Key, u8>,
 }
@@ -22,12 +22,24 @@ impl Table {
     ///
     /// # Errors
     /// When v1 has no words for it: a rule that takes away a part of what a wider one gave.
-    pub(super) fn of_rules(rules: &[Rule]) -> Result<Table> {
+    pub(crate) fn of_rules(rules: &[Rule]) -> Result<Table> {
         let mut table = Table { default_allow: false, exceptions: BTreeMap::new() };
         for rule in rules {
             table.add(rule)?;
         }
         Ok(table)
+    }
+
+    /// Whether what no exception speaks of is allowed.
+    pub(crate) fn allows_by_default(&self) -> bool {
+        self.default_allow
+    }
+
+    /// The exceptions: type, numbers, and access as letters.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (DeviceKind, Option<u32>, Option<u32>, String)> {
+        self.exceptions
+            .iter()
+            .map(|((kind, major, minor), access)| (*kind, *major, *minor, Access(*access).to_string()))
     }
 
     fn add(&mut self, rule: &Rule) -> Result<()> {
