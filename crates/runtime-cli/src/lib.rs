@@ -11,6 +11,7 @@
 
 pub mod arguments;
 mod commands;
+mod input;
 mod log;
 mod output;
 mod report;

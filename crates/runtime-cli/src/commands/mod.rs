@@ -4,6 +4,7 @@ mod checkpoint;
 mod create;
 mod delete;
 mod events;
+mod exec;
 mod features;
 mod kill;
 mod list;
@@ -51,6 +52,7 @@ pub(crate) const COMMANDS: &[Entry] = &[
     entry::<create::Create>("create"),
     entry::<start::Start>("start"),
     entry::<create::Run>("run"),
+    entry::<exec::Exec>("exec"),
     entry::<kill::Kill>("kill"),
     entry::<delete::Delete>("delete"),
     entry::<state::State>("state"),

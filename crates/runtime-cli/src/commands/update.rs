@@ -1,6 +1,5 @@
 //! `update`: other limits for a running container.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,6 +8,7 @@ use taru_runtime::update::update;
 use taru_stdx::{Context, Error, Kind, Result, parse};
 
 use crate::commands::Verb;
+use crate::input;
 use crate::settings::Settings;
 
 /// Change the limits of a container
@@ -167,18 +167,9 @@ fn bytes(text: &str) -> Result<i64> {
 fn read(file: &Path) -> Result<Resources> {
     /// A document of limits has a few kilobytes.
     const LIMIT: u64 = 1 << 20;
-    let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
-    let text = if file.as_os_str() == "-" {
-        let mut text = Vec::new();
-        std::io::stdin().lock().take(LIMIT + 1).read_to_end(&mut text).context(|| format!("read {name}"))?;
-        if text.len() as u64 > LIMIT {
-            return Err(Error::new(Kind::Limit, format!("read {name}: larger than {LIMIT} bytes")));
-        }
-        text
-    } else {
-        taru_stdx::fs::read_bounded(file, LIMIT)?
-    };
-    serde_json::from_slice(&text).context_as(Kind::Invalid, || format!("parse the limits in `{name}`"))
+    let text = input::read(file, LIMIT)?;
+    serde_json::from_slice(&text)
+        .context_as(Kind::Invalid, || format!("parse the limits in `{}`", file.display()))
 }
 
 #[cfg(test)]
