@@ -1,6 +1,8 @@
 //! `xtask ci`: every check and every test, on a machine that has only Rust, git and Debian's packages.
 
-use std::process::{ExitCode, Stdio};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use taru_stdx::{Context, Error, Kind, Result};
@@ -30,10 +32,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let shipped = if arguments.quick { None } else { Some(step("build", dist::run)?) };
     if let Some([taru, runtime]) = &shipped {
         // What is shipped is what is tested.
-        tests.env("TARU", taru).env("TARU_RUNTIME", runtime);
+        tests.env("TARU", taru).env("TARU_TEST_RUNTIME", runtime);
     }
     tests.args(["--", "--show-output"]);
+    let skips = SkipLog::begin(&mut tests)?;
     let status = step("test", || totals.count(&mut tests))?;
+    skips.read(&mut totals)?;
     if let Some([_, runtime]) = &shipped {
         step("crun-suite", || crun_suite::count(runtime, &mut totals))?;
     }
@@ -91,4 +95,24 @@ fn has_component(name: &str) -> Result<bool> {
     let mut command = workspace::cargo();
     Ok(workspace::status(command.args([name, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()))?
         .success())
+}
+
+/// The file that `taru_testkit::skip` adds a line to for each skip: the harness hides what passing tests print.
+struct SkipLog(PathBuf);
+
+impl SkipLog {
+    fn begin(tests: &mut Command) -> Result<SkipLog> {
+        let path = workspace::target().join("skips");
+        fs::write(&path, "").context(|| format!("write `{}`", path.display()))?;
+        tests.env("TARU_SKIP_LOG", &path);
+        Ok(SkipLog(path))
+    }
+
+    fn read(&self, totals: &mut Totals) -> Result<()> {
+        let text = fs::read_to_string(&self.0).context(|| format!("read `{}`", self.0.display()))?;
+        for line in text.lines() {
+            totals.skip(line.strip_prefix("SKIP ").unwrap_or(line));
+        }
+        Ok(())
+    }
 }

@@ -99,9 +99,9 @@ fn results_of(runtime: &Path, only: &str) -> Result<Results> {
     Ok(results)
 }
 
-/// The runtime of this workspace as it is shipped, or the one that `TARU_RUNTIME` names.
+/// The runtime of this workspace as it is shipped, or the one that `TARU_TEST_RUNTIME` names.
 fn built() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("TARU_RUNTIME") {
+    if let Some(path) = std::env::var_os("TARU_TEST_RUNTIME") {
         return Ok(path.into());
     }
     workspace::check(workspace::cargo().args(["build", "--quiet", "--release", "-p", "taru-runtime-cli"]))?;
