@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use taru_stdx::{Context, Error, Kind, Result};
+use taru_stdx::{Context, Result};
 
 use crate::totals::Totals;
-use crate::{crun_suite, dist, setup, tidy, workspace};
+use crate::{crun_suite, dist, setup, tidy, vm, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -23,9 +23,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut totals = Totals::default();
     step("setup", || setup::run(&setup::Arguments::default()))?;
     lint(&mut totals)?;
-    step("tidy", || {
-        if tidy::run()? == ExitCode::SUCCESS { Ok(()) } else { Err(Error::new(Kind::Invalid, "tidy")) }
-    })?;
+    let is_tidy = step("tidy", tidy::run)? == ExitCode::SUCCESS;
     deny(&mut totals)?;
     let mut tests = workspace::cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]);
@@ -40,12 +38,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     skips.read(&mut totals)?;
     if let Some([_, runtime]) = &shipped {
         step("crun-suite", || crun_suite::count(runtime, &mut totals))?;
+        step("vm", || vm::count(&[], &mut totals))?;
     }
     totals.print_names();
     let seconds = begun.elapsed().as_secs();
     println!("ci took {} min {} s", seconds / 60, seconds % 60);
     println!("{totals}");
-    Ok(if totals.is_good() && status { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if totals.is_good() && status && is_tidy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs one step under its name, and says how long it took.

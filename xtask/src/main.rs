@@ -17,6 +17,7 @@ mod setup;
 mod taru;
 mod tidy;
 mod totals;
+mod vm;
 mod workspace;
 
 /// The tasks of the taru workspace.
@@ -43,6 +44,8 @@ enum Task {
     Peers,
     /// Run crun's own test suite against a runtime and compare by name with crun and runc
     CrunSuite(crun_suite::Arguments),
+    /// Run a command, or `test` for every integration test, on a kernel with all controllers on cgroup v2
+    Vm(vm::Arguments),
     /// Run a command in namespaces and control groups of its own
     Sandbox(sandbox::Arguments),
     /// Build taru and execute it: `cargo taru run host -- CMD`
@@ -77,6 +80,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Dist => dist::run().map(|_| ExitCode::SUCCESS),
         Task::Peers => peers::run().map(|()| ExitCode::SUCCESS),
         Task::CrunSuite(arguments) => crun_suite::run(&arguments),
+        Task::Vm(arguments) => vm::run(&arguments),
         Task::Sandbox(arguments) => sandbox::run(&arguments),
         Task::Taru { arguments } => taru::run(&arguments),
     }

@@ -78,6 +78,15 @@ impl Totals {
         self.failures.extend(failures);
     }
 
+    /// Adds what was counted elsewhere, its names marked with where.
+    pub(crate) fn merge(&mut self, place: &str, other: Totals) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.skips.extend(other.skips.into_iter().map(|name| format!("{place}: {name}")));
+        self.failures.extend(other.failures.into_iter().map(|name| format!("{place}: {name}")));
+    }
+
     /// Whether something was tested and nothing failed.
     pub(crate) fn is_good(&self) -> bool {
         self.failed == 0 && self.passed > 0

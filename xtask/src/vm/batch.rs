@@ -1,0 +1,126 @@
+//! `xtask vm test`: every integration test of the workspace in one boot, on cgroup v2.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use serde_json::Value;
+use taru_stdx::{Context, Error, Kind, Result};
+
+use crate::totals::Totals;
+use crate::workspace;
+
+/// Test executables that say nothing more where the controllers are on v2, or need what the guest has not
+/// (engines, a second libseccomp, time namespaces).
+const LEFT_OUT: &[&str] = &[
+    "acceptance",
+    "completion",
+    "equivalence",
+    "fs",
+    "kernel",
+    "man",
+    "mount",
+    "namespaces",
+    "network",
+    "procfs",
+    "profile",
+    "root",
+    "surface",
+    "table",
+];
+/// One test executable that takes longer has hung. A system call costs ten times the host's.
+const SECONDS_PER_TEST: u32 = 420;
+
+/// A test executable and the directory that cargo would run it in.
+struct Test {
+    executable: PathBuf,
+    package: PathBuf,
+}
+
+/// Runs every test in one boot, with `options` for `xtask vm`, and prints the totals.
+pub(super) fn run(options: &[OsString]) -> Result<ExitCode> {
+    let mut totals = Totals::default();
+    count(options, &mut totals)?;
+    totals.print_names();
+    println!("{totals}");
+    Ok(if totals.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs every test in one boot and counts it.
+pub(crate) fn count(options: &[OsString], totals: &mut Totals) -> Result<()> {
+    let tests = tests()?;
+    // What the tests compile, they compile here: the guest has no compiler.
+    workspace::check(workspace::cargo().args([
+        "test",
+        "--quiet",
+        "-p",
+        "taru-tests",
+        "--test",
+        "oci",
+        "--",
+        "run_passes_output",
+    ]))?;
+    let script = script(&tests);
+    let this = env::current_exe().context(|| "find the path of this program")?;
+    let mut in_guest = Totals::default();
+    in_guest.count(Command::new(this).arg("vm").args(options).args(["--", "sh", "-c", &script]))?;
+    totals.merge("vm", in_guest);
+    Ok(())
+}
+
+/// Builds the integration tests; what they execute is built with them.
+fn tests() -> Result<Vec<Test>> {
+    let messages = workspace::output(workspace::cargo().args([
+        "test",
+        "--workspace",
+        "--quiet",
+        "--no-run",
+        "--tests",
+        "--message-format=json",
+    ]))?;
+    let mut tests = Vec::new();
+    for line in messages.lines() {
+        let message: Value =
+            serde_json::from_str(line).context(|| "read what `cargo test --no-run` wrote")?;
+        let target = &message["target"];
+        let is_test = target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"));
+        let name = target["name"].as_str().unwrap_or_default();
+        let manifest = message["manifest_path"].as_str().map(PathBuf::from);
+        let is_wanted = is_test && !LEFT_OUT.contains(&name);
+        if let (true, Some(executable), Some(manifest)) =
+            (is_wanted, message["executable"].as_str(), manifest)
+        {
+            let package = manifest.parent().map(PathBuf::from).unwrap_or_default();
+            tests.push(Test { executable: executable.into(), package });
+        }
+    }
+    if tests.is_empty() {
+        return Err(Error::new(Kind::NotFound, "find an integration test"));
+    }
+    Ok(tests)
+}
+
+/// What the guest runs: each executable as cargo would, then the skips, which the harness hides.
+fn script(tests: &[Test]) -> String {
+    let mut text = String::from(
+        "export TARU_SKIP_LOG=/run/skips TARU_TEST_PEERS=0 RUST_BACKTRACE=0\n: > $TARU_SKIP_LOG\n",
+    );
+    for name in ["TARU", "TARU_TEST_RUNTIME"] {
+        if let Ok(value) = env::var(name) {
+            text.push_str(&format!("export {name}='{value}'\n"));
+        }
+    }
+    for Test { executable, package } in tests {
+        let name = executable.file_name().unwrap_or_default().to_string_lossy();
+        let (executable, package) = (executable.display(), package.display());
+        text.push_str(&format!(
+            "cd '{package}' && echo '     Running {name}'\n\
+             CARGO_MANIFEST_DIR='{package}' timeout -k 5 {SECONDS_PER_TEST} '{executable}' --show-output --test-threads=2\n\
+             status=$?; [ $status = 0 ] || [ $status = 101 ] || echo \"test {name} ... FAILED\"\n\
+             [ $status = 0 ] || [ $status = 101 ] || echo \"test result: FAILED. 0 passed; 1 failed; status $status\"\n"
+        ));
+    }
+    text.push_str("cat $TARU_SKIP_LOG\n");
+    text
+}
