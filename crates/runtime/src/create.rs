@@ -198,6 +198,7 @@ fn spawn(
     let (link, init_link) = Link::pair()?;
     let joins = open_joins(plan)?;
     let sources = sources::prepare(plan, host)?;
+    let root_sources = sources::prepare_root(plan, host)?;
     let joiner = group.map(group::Made::joiner).transpose()?;
     let cgroup_paths = group.map(group::Made::paths).unwrap_or_default();
     // Before the clone: what init sends or does in its first instant must find us waiting, not dying.
@@ -209,6 +210,7 @@ fn spawn(
         joiner,
         joins,
         sources,
+        root_sources,
         gate,
         preserve_fds,
         cgroup_paths,

@@ -47,6 +47,40 @@ pub(crate) fn prepare(plan: &Plan, host: &Host) -> Result<Vec<(usize, Mount)>> {
     Ok(prepared)
 }
 
+/// What only the host process can prepare of the root: its directory, or the lower layers of its overlay,
+/// then those of the overlays below. Nothing where init can do it itself.
+pub(crate) fn prepare_root(plan: &Plan, host: &Host) -> Result<Vec<Mount>> {
+    let root = &plan.root;
+    let shut_out = host.is_privileged && plan.namespaces.has(Namespaces::USER);
+    let mapped: Vec<&Path> = match &root.overlay {
+        Some(overlay) => overlay.lower.iter().map(|p| p.as_path()).collect(),
+        None => vec![&root.path],
+    };
+    let inner = root.overlay.iter().flat_map(|o| &o.inner).flat_map(|i| &i.lower);
+    let as_they_are: Vec<&Path> = inner.map(|p| p.as_path()).collect();
+    if root.idmap.is_none() && (!shut_out || root.overlay.is_none()) {
+        return Ok(Vec::new());
+    }
+    let userns = root.idmap.as_ref().map(|maps| idmap::user_namespace(&Proc::open()?, maps)).transpose()?;
+    let mut prepared = Vec::new();
+    for path in mapped {
+        // A layer is one file system; a root comes with all that is mounted below, which keeps its own ids.
+        let mount = open(path, root.overlay.is_none(), false)?;
+        if let Some(userns) = &userns {
+            mount.idmap(userns.as_fd(), false).map_err(|e| {
+                e.hint(
+                    "its file system cannot show its files to other users: with `--userns host` it need not",
+                )
+            })?;
+        }
+        prepared.push(mount);
+    }
+    for path in as_they_are {
+        prepared.push(open(path, false, false)?);
+    }
+    Ok(prepared)
+}
+
 fn map_ids(plan: &Plan, mount: &MountPlan, opened: Mount) -> Result<Mount> {
     if let Some(map) = &mount.idmap {
         let userns = match &map.maps {

@@ -47,6 +47,8 @@ pub(crate) struct Init<'a> {
     pub joins: Vec<(Namespaces, OwnedFd)>,
     /// Sources of mounts that only the host process could prepare, by the mount's place in the plan.
     pub sources: Vec<(usize, Mount)>,
+    /// What the host process prepared of the root.
+    pub root_sources: Vec<Mount>,
     /// How the word to start arrives.
     pub gate: Gate,
     /// How many descriptors from 3 on the program gets.
@@ -77,7 +79,8 @@ pub(crate) fn main(init: Init<'_>) -> ! {
 
 /// The whole life of init, read aloud.
 fn run(init: Init<'_>) -> Result<Infallible> {
-    let Init { plan, spec, link, joiner, joins, sources, gate, preserve_fds, cgroup_paths } = init;
+    let Init { plan, spec, link, joiner, joins, sources, root_sources, gate, preserve_fds, cgroup_paths } =
+        init;
     let host_pid = arrive(&link, joiner)?;
     enter_namespaces(plan, &joins)?;
     drop(joins);
@@ -88,7 +91,7 @@ fn run(init: Init<'_>) -> Result<Infallible> {
         taru_netlink::loopback_up().context(|| "bring up the loopback interface")?;
     }
     let null = open_null()?;
-    let root = rootfs::mount(plan)?;
+    let root = rootfs::mount(plan, root_sources)?;
     let complete_later = mounts::mount_all(plan, &root, sources, &cgroup_paths)?;
     devices::make_all(plan, &root)?;
     create_cwd(plan, &root)?;

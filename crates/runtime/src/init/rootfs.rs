@@ -1,13 +1,14 @@
 //! The root: mounted in the container's own mount namespace, entered, finished.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taru_mount::{Attr, Layer, Mount, MountAttr, Overlay, Propagation, change, mountinfo};
 use taru_rootdir::{Proc, RootDir};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{self, CWD, Device, FileType, OpenFlags};
 use taru_sys::mount::UmountFlags;
+use taru_sys::ns::Namespaces;
 
 use crate::plan::{self, Plan};
 use crate::sources;
@@ -24,15 +25,21 @@ pub(crate) fn open_null() -> Result<OwnedFd> {
 }
 
 /// Mounts the root of `plan` over its own directory and gives the handle that everything below goes through.
-pub(crate) fn mount(plan: &Plan) -> Result<RootDir> {
+pub(crate) fn mount(plan: &Plan, mut prepared: Vec<Mount>) -> Result<RootDir> {
     let root = &plan.root;
     cut_propagation(plan)?;
     let what = || format!("mount the root `{}`", root.path.display());
     let dir = RootDir::open(&root.path).context(what)?;
     let attached = match &root.overlay {
-        Some(overlay) => mount_overlay(overlay, &dir).context(what)?,
+        Some(overlay) => {
+            let in_userns = plan.namespaces.has(Namespaces::USER);
+            mount_overlay(overlay, &dir, prepared, in_userns).context(what)?
+        }
         None => {
-            let mount = sources::open(&root.path, true, false).context(what)?;
+            let mount = match prepared.pop() {
+                Some(mount) => mount,
+                None => sources::open(&root.path, true, false).context(what)?,
+            };
             // A copy of a shared mount is shared too: what is mounted in it would show outside.
             mount.propagation(Propagation::Private, true).context(what)?;
             mount.attach(dir.as_fd()).context(what)?
@@ -77,22 +84,105 @@ fn cut_above(path: &Path) -> Result<()> {
     change(top.as_fd(), &attr, false).context(what)
 }
 
-/// An overlay whose upper directory, if none is given, is a tmpfs that only this mount holds on to.
-fn mount_overlay(overlay: &plan::Overlay, dir: &RootDir) -> Result<OwnedFd> {
-    let mut mount = Overlay::new(overlay.lower.iter().map(|path| Layer::Path(path)).collect());
-    let (Some(upper), Some(work)) = (&overlay.upper, &overlay.work) else {
-        // Attached first: before 6.15 overlay takes no layer from a detached mount.
-        let scratch = Mount::fs("tmpfs", Some("taru"), &[("mode", Some("0700"))], Attr::default())?;
-        let scratch = RootDir::from_fd(scratch.attach(dir.as_fd())?);
-        let upper = scratch.create_dir_all(Path::new("upper"), 0o755)?;
-        let work = scratch.create_dir_all(Path::new("work"), 0o700)?;
-        mount.writable = Some((Layer::Fd(upper.as_fd()), Layer::Fd(work.as_fd())));
-        // What a power cut would take away is gone with the container anyway (overlay's `volatile`, 5.10).
-        mount.options.push(("volatile", None));
-        return mount.mount(Attr::default())?.attach(scratch.as_fd());
+/// The root's overlay and those below it. Where no upper directory is given it is on a tmpfs that only
+/// these mounts hold on to.
+fn mount_overlay(
+    overlay: &plan::Overlay,
+    dir: &RootDir,
+    prepared: Vec<Mount>,
+    in_userns: bool,
+) -> Result<OwnedFd> {
+    // Prepared layers may need a place, too.
+    let is_private =
+        !prepared.is_empty() || overlay.upper.is_none() || overlay.inner.iter().any(|i| i.upper.is_none());
+    // Attached first: before 6.15 overlay takes no layer from a detached mount.
+    let scratch = match is_private {
+        true => {
+            let tmpfs = Mount::fs("tmpfs", Some("taru"), &[("mode", Some("0700"))], Attr::default())?;
+            Some(RootDir::from_fd(tmpfs.attach(dir.as_fd())?))
+        }
+        false => None,
     };
-    mount.writable = Some((Layer::Path(upper), Layer::Path(work)));
-    mount.mount(Attr::default())?.attach(dir.as_fd())
+    let writer = Writer { scratch: scratch.as_ref(), in_userns };
+    let mut prepared = prepared.into_iter();
+    let layers = prepared.by_ref().take(overlay.lower.len()).collect();
+    let kept = overlay.upper.as_deref().zip(overlay.work.as_deref());
+    let root = writer.mount("root", &overlay.lower, layers, kept)?;
+    let over = scratch.as_ref().unwrap_or(dir);
+    let root = RootDir::from_fd(root.attach(over.as_fd())?);
+    for (n, inner) in overlay.inner.iter().enumerate() {
+        let what = || format!("mount an overlay on `{}`", inner.at.display());
+        let layers = prepared.by_ref().take(inner.lower.len()).collect();
+        let kept = inner.upper.as_deref().zip(inner.work.as_deref());
+        let mount = writer.mount(&n.to_string(), &inner.lower, layers, kept).context(what)?;
+        mount.attributes(Attr::NOSUID | Attr::NODEV, Attr::default(), false).context(what)?;
+        mount.attach(root.create_dir_all(&inner.at, 0o755)?).context(what)?;
+    }
+    root.as_fd().try_clone_to_owned().context(|| "keep the root open")
+}
+
+/// Makes overlays that can be written to.
+struct Writer<'a> {
+    scratch: Option<&'a RootDir>,
+    in_userns: bool,
+}
+
+impl Writer<'_> {
+    /// An overlay of `lower`; by the mounts that were prepared of them if they were.
+    fn mount(
+        &self,
+        name: &str,
+        lower: &[PathBuf],
+        prepared: Vec<Mount>,
+        kept: Option<(&Path, &Path)>,
+    ) -> Result<Mount> {
+        let made;
+        let mut options = Vec::new();
+        if self.in_userns {
+            // Overlay's own marks are attributes in the `user.` name space then (5.11): those of `trusted.` need
+            // the host's root.
+            options.push(("userxattr", None));
+        }
+        let writable = match (kept, self.scratch) {
+            (Some((upper, work)), _) => (Layer::Path(upper), Layer::Path(work)),
+            (None, Some(scratch)) => {
+                // What a power cut would take away is gone with the container anyway (overlay's `volatile`, 5.10).
+                options.push(("volatile", None));
+                made = (
+                    scratch.create_dir_all(&Path::new(name).join("upper"), 0o755)?,
+                    scratch.create_dir_all(&Path::new(name).join("work"), 0o700)?,
+                );
+                (Layer::Fd(made.0.as_fd()), Layer::Fd(made.1.as_fd()))
+            }
+            (None, None) => return Err(Error::new(Kind::System, "mount an overlay: nowhere to write to")),
+        };
+        if prepared.is_empty() {
+            return mount_layers(lower.iter().map(|path| Layer::Path(path)).collect(), writable, &options);
+        }
+        let detached = prepared.iter().map(|mount| Layer::Fd(mount.as_fd())).collect();
+        let done = mount_layers(detached, writable, &options);
+        match (done, self.scratch) {
+            // Before 6.15 they must not be detached.
+            (Err(_), Some(scratch)) => {
+                let mut attached = Vec::new();
+                for (n, mount) in prepared.into_iter().enumerate() {
+                    let at = Path::new(name).join(format!("lower.{n}"));
+                    attached.push(mount.attach(scratch.create_dir_all(&at, 0o700)?)?);
+                }
+                let attached = attached.iter().map(|mount| Layer::Fd(mount.as_fd())).collect();
+                mount_layers(attached, writable, &options)
+            }
+            (done, _) => done,
+        }
+    }
+}
+
+fn mount_layers<'a>(
+    lower: Vec<Layer<'a>>,
+    writable: (Layer<'a>, Layer<'a>),
+    options: &[(&'a str, Option<&'a str>)],
+) -> Result<Mount> {
+    Overlay { lower, writable: Some(writable), options: options.to_vec() }.mount(Attr::default())
 }
 
 /// Makes the mounted root this process's root and lets go of the host's tree.

@@ -2,13 +2,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use taru_mount::idmap::{IdMaps, Range};
+use taru_mount::idmap::IdMaps;
 use taru_mount::options::{self, Options};
 use taru_sys::ns::Namespaces;
 
-use super::namespaces::NamespacePlan;
+use super::namespaces::{NamespacePlan, ranges};
 use super::problems::Problems;
-use crate::spec::{IdMapping, Mount};
+use crate::spec::Mount;
 
 /// One mount below the root.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,7 +167,7 @@ fn idmap(
         problems.invalid(format!("{what}: uidMappings and gidMappings go together"));
         return None;
     }
-    let container = IdMaps { uids: ranges(&namespaces.uid_map), gids: ranges(&namespaces.gid_map) };
+    let container = namespaces.id_maps();
     let recursive = options.idmap.as_ref().is_some_and(|o| o.recursive);
     let own = options.idmap.as_ref().and_then(|o| o.maps.as_ref());
     let maps = if has_maps {
@@ -189,10 +189,6 @@ fn idmap(
         return None;
     };
     Some(MountIdMap { maps, recursive })
-}
-
-fn ranges(map: &[IdMapping]) -> Vec<Range> {
-    map.iter().map(|m| Range::new(m.container_id, m.host_id, m.size)).collect()
 }
 
 #[cfg(test)]

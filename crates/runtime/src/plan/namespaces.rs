@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use taru_mount::idmap::{IdMaps, Range};
 use taru_sys::ns::Namespaces;
 
 use super::problems::Problems;
@@ -45,6 +46,11 @@ impl NamespacePlan {
         plan.check_ids(problems);
         plan.decide_offsets(linux, problems);
         plan
+    }
+
+    /// The id maps of a new user namespace.
+    pub fn id_maps(&self) -> IdMaps {
+        IdMaps { uids: ranges(&self.uid_map), gids: ranges(&self.gid_map) }
     }
 
     /// Whether the container has a namespace of this kind that is not the runtime's.
@@ -142,6 +148,11 @@ pub(crate) fn name(kind: NamespaceKind) -> &'static str {
         NamespaceKind::Cgroup => "cgroup",
         NamespaceKind::Time => "time",
     }
+}
+
+/// The specification's maps as those of mounts.
+pub(super) fn ranges(map: &[IdMapping]) -> Vec<Range> {
+    map.iter().map(|m| Range::new(m.container_id, m.host_id, m.size)).collect()
 }
 
 #[cfg(test)]

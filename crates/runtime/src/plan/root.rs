@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use taru_mount::idmap::IdMaps;
 use taru_sys::mount::Propagation;
 use taru_sys::ns::Namespaces;
 
@@ -21,15 +22,34 @@ pub struct RootPlan {
     pub path: PathBuf,
     /// An overlay to mount as the root; else the directory itself is.
     pub overlay: Option<Overlay>,
+    /// How ids on the file system of the directory, or of the overlay's lower layers, appear in the
+    /// container's user namespace.
+    pub idmap: Option<IdMaps>,
     /// Whether the root mount is read-only.
     pub readonly: bool,
     /// How the root propagates, and whether with all below it.
     pub propagation: (Propagation, bool),
 }
 
-/// An overlay: the value of [`ROOTFS_ANNOTATION`].
+/// The value of [`ROOTFS_ANNOTATION`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Annotation {
+    Overlay(Overlay),
+    Bind(Bind),
+}
+
+/// The directory itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bind {
+    #[serde(default)]
+    idmap: bool,
+}
+
+/// An overlay.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "type", rename = "overlay", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Overlay {
     /// Read-only layers, topmost first; absolute.
     pub lower: Vec<PathBuf>,
@@ -37,6 +57,28 @@ pub struct Overlay {
     #[serde(default)]
     pub upper: Option<PathBuf>,
     /// The work directory, on the file system of `upper`.
+    #[serde(default)]
+    pub work: Option<PathBuf>,
+    /// Whether the files of `lower` belong to the container's users with the same numbers, not to the host's.
+    #[serde(default)]
+    pub idmap: bool,
+    /// Overlays below the root: an overlay's layers do not reach into other mounts.
+    #[serde(default)]
+    pub inner: Vec<Inner>,
+}
+
+/// An overlay on a directory of the root. Its layers are not id-mapped.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inner {
+    /// The directory, absolute in the container.
+    pub at: PathBuf,
+    /// As [`Overlay::lower`].
+    pub lower: Vec<PathBuf>,
+    /// As [`Overlay::upper`].
+    #[serde(default)]
+    pub upper: Option<PathBuf>,
+    /// As [`Overlay::work`].
     #[serde(default)]
     pub work: Option<PathBuf>,
 }
@@ -60,9 +102,20 @@ impl RootPlan {
         if !namespaces.has(Namespaces::MOUNT) {
             problems.invalid("check linux.namespaces: a container needs a mount namespace of its own");
         }
+        let annotation = spec.annotations.get(ROOTFS_ANNOTATION).and_then(|text| annotation(text, problems));
+        let (overlay, mapped) = match annotation {
+            Some(Annotation::Overlay(overlay)) => (Some(overlay.clone()), overlay.idmap),
+            Some(Annotation::Bind(bind)) => (None, bind.idmap),
+            None => (None, false),
+        };
+        if mapped && !namespaces.new.contains(Namespaces::USER) {
+            problems
+                .invalid(format!("check annotation `{ROOTFS_ANNOTATION}`: idmap needs a new user namespace"));
+        }
         RootPlan {
             path: bundle.join(&root.path),
-            overlay: spec.annotations.get(ROOTFS_ANNOTATION).and_then(|text| overlay(text, problems)),
+            overlay,
+            idmap: mapped.then(|| namespaces.id_maps()),
             readonly: root.readonly,
             propagation: propagation(&linux.rootfs_propagation, problems),
         }
@@ -74,26 +127,39 @@ impl RootPlan {
     }
 }
 
-fn overlay(text: &str, problems: &mut Problems) -> Option<Overlay> {
+fn annotation(text: &str, problems: &mut Problems) -> Option<Annotation> {
     let what = format!("check annotation `{ROOTFS_ANNOTATION}`");
-    let overlay: Overlay = match serde_json::from_str(text) {
-        Ok(overlay) => overlay,
+    let annotation: Annotation = match serde_json::from_str(text) {
+        Ok(annotation) => annotation,
         Err(e) => {
             problems.invalid(format!("{what}: {e}"));
             return None;
         }
     };
-    let all = overlay.lower.iter().chain(&overlay.upper).chain(&overlay.work);
-    for path in all.filter(|p| !p.is_absolute()) {
+    if let Annotation::Overlay(overlay) = &annotation {
+        check_layers(&what, (&overlay.lower, &overlay.upper, &overlay.work), problems);
+        for inner in &overlay.inner {
+            check_layers(&what, (&inner.lower, &inner.upper, &inner.work), problems);
+            if !inner.at.is_absolute() {
+                problems.invalid(format!("{what}: `{}` is not an absolute path", inner.at.display()));
+            }
+        }
+    }
+    Some(annotation)
+}
+
+type Layers<'a> = (&'a [PathBuf], &'a Option<PathBuf>, &'a Option<PathBuf>);
+
+fn check_layers(what: &str, (lower, upper, work): Layers<'_>, problems: &mut Problems) {
+    for path in lower.iter().chain(upper).chain(work).filter(|p| !p.is_absolute()) {
         problems.invalid(format!("{what}: `{}` is not an absolute path", path.display()));
     }
-    if overlay.lower.is_empty() {
+    if lower.is_empty() {
         problems.invalid(format!("{what}: no lower layer"));
     }
-    if overlay.upper.is_some() != overlay.work.is_some() {
+    if upper.is_some() != work.is_some() {
         problems.invalid(format!("{what}: upper and work go together"));
     }
-    Some(overlay)
 }
 
 /// The specification has `shared`, `slave`, `private`, `unbindable`; engines also write the recursive
@@ -111,6 +177,41 @@ fn propagation(text: &str, problems: &mut Problems) -> (Propagation, bool) {
         other => {
             problems.invalid(format!("check linux.rootfsPropagation `{other}`: unknown"));
             (Propagation::Slave, true)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (Option<Annotation>, bool) {
+        let mut problems = Problems::default();
+        let annotation = annotation(text, &mut problems);
+        (annotation, problems.finish().is_ok())
+    }
+
+    #[test]
+    fn an_annotation_is_one_of_two_shapes() {
+        let (annotation, ok) = parse(
+            r#"{"type":"overlay","lower":["/a","/b"],"upper":null,"inner":[{"at":"/etc","lower":["/c","/etc"]}]}"#,
+        );
+        let Some(Annotation::Overlay(overlay)) = annotation else { panic!("no overlay") };
+        assert!(ok && overlay.lower.len() == 2 && overlay.inner[0].at == Path::new("/etc") && !overlay.idmap);
+        let (annotation, ok) = parse(r#"{"type":"bind","idmap":true}"#);
+        assert!(ok && matches!(annotation, Some(Annotation::Bind(Bind { idmap: true }))));
+        for bad in [
+            "{}",
+            r#"{"type":"zfs"}"#,
+            r#"{"type":"overlay"}"#,
+            r#"{"type":"overlay","lower":[]}"#,
+            r#"{"type":"overlay","lower":["a"]}"#,
+            r#"{"type":"overlay","lower":["/a"],"upper":"/u"}"#,
+            r#"{"type":"overlay","lower":["/a"],"inner":[{"at":"etc","lower":["/b"]}]}"#,
+            r#"{"type":"overlay","lower":["/a"],"uper":"/u"}"#,
+            r#"{"type":"bind","lower":["/a"]}"#,
+        ] {
+            assert!(!parse(bad).1, "{bad}");
         }
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use serde_json::value::RawValue;
 use taru_runtime::spec::{
     BlockIo, Capabilities, Cpu, DeviceRule, Linux, Memory, Mount, Namespace, NamespaceKind, Pids, Process,
@@ -114,23 +115,38 @@ pub fn spec(config: &ContainerConfig, facts: &Facts<'_>) -> Spec {
     }
 }
 
-/// The root, and the text of the annotation that describes its layers if it has some.
+/// The root, and the text of the annotation that says what it is made of if it is more than a directory.
 fn root(config: &ContainerConfig, facts: &Facts<'_>) -> (SpecRoot, Option<String>) {
-    let lower = match (&config.root, facts.host) {
-        (Root::Directory { path, in_place: true }, _) => {
-            return (SpecRoot { path: path.clone(), readonly: config.read_only }, None);
-        }
-        (Root::Directory { path, in_place: false }, _) => path,
-        (Root::Host, Some(host)) => &host.skeleton,
-        (Root::Host, None) => Path::new("/nonexistent"),
-    };
+    // Files of a directory keep their numbers: root's are root's in the container, which is nobody on the
+    // host. For an ordinary user they are that user's already.
+    let idmap = facts.maps.is_private() && facts.by_root;
     let kept = |name: &str| config.keep.then(|| facts.kept.join(name));
-    let annotation = serde_json::json!({
-        "type": "overlay",
-        "lower": [lower],
-        "upper": kept("upper"),
-        "work": kept("work"),
-    });
+    let annotation = match (&config.root, facts.host) {
+        (Root::Directory { path, in_place: true }, _) => {
+            let annotation = idmap.then(|| json!({ "type": "bind", "idmap": true }).to_string());
+            return (SpecRoot { path: path.clone(), readonly: config.read_only }, annotation);
+        }
+        (Root::Directory { path, in_place: false }, _) => json!({
+            "type": "overlay",
+            "lower": [path],
+            "upper": kept("upper"),
+            "work": kept("work"),
+            "idmap": idmap,
+        }),
+        // The skeleton is root's of the container, the host's /etc remains the host's.
+        (Root::Host, host) => json!({
+            "type": "overlay",
+            "lower": [host.map(|h| &h.skeleton)],
+            "upper": kept("upper"),
+            "work": kept("work"),
+            "inner": [{
+                "at": "/etc",
+                "lower": [facts.bundle.join(ETC), Path::new("/etc")],
+                "upper": kept("etc/upper"),
+                "work": kept("etc/work"),
+            }],
+        }),
+    };
     let mount_point = SpecRoot { path: facts.bundle.join("rootfs"), readonly: config.read_only };
     (mount_point, Some(annotation.to_string()))
 }
@@ -223,9 +239,6 @@ fn mounts(config: &ContainerConfig, facts: &Facts<'_>) -> Vec<Mount> {
             let path = path.to_string_lossy();
             mounts.push(mount(&path, "bind", &path, &["rbind", "ro", "rro", "nosuid", "nodev", "rprivate"]));
         }
-        let own = facts.bundle.join(ETC);
-        let lower = format!("lowerdir={}:/etc", own.display());
-        mounts.push(mount("/etc", "overlay", "overlay", &[&lower, "nosuid", "nodev"]));
     }
     mounts.push(mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]));
     mounts.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=64k"]));

@@ -47,7 +47,7 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
         Root::Directory { .. } => None,
     };
     if config.keep {
-        for name in ["upper", "work"] {
+        for name in ["upper", "work", "etc/upper", "etc/work"] {
             let path = kept.join(name);
             dirs::ensure(&path)?;
             let (uid, gid) = maps.root();
