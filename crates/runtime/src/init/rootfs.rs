@@ -95,7 +95,7 @@ fn mount_overlay(
     // Prepared layers may need a place, too.
     let is_private =
         !prepared.is_empty() || overlay.upper.is_none() || overlay.inner.iter().any(|i| i.upper.is_none());
-    // Attached first: before 6.15 overlay takes no layer from a detached mount.
+    // Attached before it is used: before 6.15 overlay takes no layer from a detached mount.
     let scratch = match is_private {
         true => {
             let tmpfs = Mount::fs("tmpfs", Some("taru"), &[("mode", Some("0700"))], Attr::default())?;
@@ -159,21 +159,15 @@ impl Writer<'_> {
         if prepared.is_empty() {
             return mount_layers(lower.iter().map(|path| Layer::Path(path)).collect(), writable, &options);
         }
-        let detached = prepared.iter().map(|mount| Layer::Fd(mount.as_fd())).collect();
-        let done = mount_layers(detached, writable, &options);
-        match (done, self.scratch) {
-            // Before 6.15 they must not be detached.
-            (Err(_), Some(scratch)) => {
-                let mut attached = Vec::new();
-                for (n, mount) in prepared.into_iter().enumerate() {
-                    let at = Path::new(name).join(format!("lower.{n}"));
-                    attached.push(mount.attach(scratch.create_dir_all(&at, 0o700)?)?);
-                }
-                let attached = attached.iter().map(|mount| Layer::Fd(mount.as_fd())).collect();
-                mount_layers(attached, writable, &options)
-            }
-            (done, _) => done,
+        // Attached first: to overlay, a detached mount is not ours but the user namespace's that made it (EPERM).
+        let scratch =
+            self.scratch.ok_or_else(|| Error::new(Kind::System, "mount an overlay: no room for layers"))?;
+        let mut attached = Vec::new();
+        for (n, mount) in prepared.into_iter().enumerate() {
+            let at = Path::new(name).join(format!("lower.{n}"));
+            attached.push(mount.attach(scratch.create_dir_all(&at, 0o700)?)?);
         }
+        mount_layers(attached.iter().map(|mount| Layer::Fd(mount.as_fd())).collect(), writable, &options)
     }
 }
 
