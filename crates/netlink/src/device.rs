@@ -38,6 +38,14 @@ pub struct Moved {
     addresses: Vec<Address>,
 }
 
+/// Checks that `name` can be a [`Device::new_name`]: a link's name, or a template for one with a single `%d`.
+///
+/// # Errors
+/// [`Kind::Invalid`], with the name.
+pub fn check_device_name(name: &str) -> Result<()> {
+    check_link_name(&name.replacen("%d", "0", 1))
+}
+
 /// Moves `devices` from the calling thread's network namespace into `target`: all or none.
 ///
 /// Needs `CAP_NET_ADMIN` over both namespaces and `CAP_SYS_ADMIN` to enter the target. The
@@ -133,7 +141,7 @@ impl<'a> Mover<'a> {
     fn plan_one<'d>(&mut self, device: Device<'d>, taken: &[String]) -> Result<Plan<'d>> {
         let what = || format!("move device `{}`", device.name);
         let name = device.new_name.unwrap_or(device.name);
-        check_link_name(&name.replacen("%d", "0", 1)).context(what)?;
+        check_device_name(name).context(what)?;
         let link = self.here.link(device.name).context(what)?;
         if !is_template(name) && taken.iter().any(|other| other == name) {
             let why = format!("the target network namespace has a link named `{name}`");
@@ -253,6 +261,10 @@ mod tests {
     #[test]
     fn templates() {
         assert!(is_template("eth%d") && !is_template("eth0"));
+        assert!(check_device_name("eth%d").is_ok() && check_device_name("eth0").is_ok());
+        for bad in ["eth%s", "eth%d%d", "eth%", ""] {
+            assert!(check_device_name(bad).is_err(), "{bad}");
+        }
         assert_eq!(expand("eth%d", |name| name == "eth0").as_deref(), Some("eth1"));
         assert_eq!(expand("eth%d", |_| true), None);
         assert_eq!(expand("a-long-name-150%d", |_| false), None);

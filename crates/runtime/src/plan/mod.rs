@@ -248,10 +248,10 @@ fn net_devices(
     let mut plans = Vec::with_capacity(linux.net_devices.len());
     for (host_name, device) in &linux.net_devices {
         let name = if device.name.is_empty() { host_name } else { &device.name };
-        for one in [host_name, name] {
-            problems.ok(taru_netlink::check_link_name(one));
-        }
-        if !targets.insert(name) {
+        problems.ok(taru_netlink::check_link_name(host_name));
+        problems.ok(taru_netlink::check_device_name(name));
+        // A template gives each its own name.
+        if !name.contains("%d") && !targets.insert(name) {
             problems.invalid(format!("check linux.netDevices: two interfaces would be called `{name}`"));
         }
         plans.push((host_name.clone(), (name != host_name).then(|| name.clone())));
