@@ -363,9 +363,12 @@ impl DocumentRule {
         if self.names.iter().any(String::is_empty) {
             wrong.add("seccomp `names`: an empty name");
         }
-        // The runtime must write the listener's descriptor to its parent after the filter is in place.
-        if action == Some(Action::Notify) && self.names.iter().any(|name| name == "write") {
-            wrong.add("seccomp `write`: SCMP_ACT_NOTIFY cannot be used for it");
+        // Who loads the filter still has to hand the listener over: nobody could answer for that call. runc
+        // refuses `write`, by which it tells the number; taru's runtime sends the descriptor by `sendmsg`.
+        for name in ["write", "sendmsg"] {
+            if action == Some(Action::Notify) && self.names.iter().any(|n| n == name) {
+                wrong.add(format!("seccomp `{name}`: SCMP_ACT_NOTIFY cannot be used for it"));
+            }
         }
         let errno = wrong.errno("errnoRet", self.errno);
         let mut args = Vec::with_capacity(self.args.len());

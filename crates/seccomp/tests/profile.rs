@@ -88,6 +88,7 @@ fn mistakes_are_named() {
         ),
         (rule(r#"{"names":["read"]}"#), "seccomp `action`: no such value ``"),
         (rule(r#"{"names":[""],"action":"SCMP_ACT_LOG"}"#), "an empty name"),
+        (rule(r#"{"names":["sendmsg"],"action":"SCMP_ACT_NOTIFY"}"#), "seccomp `sendmsg`"),
         (rule(r#"{"names":["write"],"action":"SCMP_ACT_NOTIFY"}"#), "SCMP_ACT_NOTIFY cannot be used for it"),
         (
             rule(r#"{"names":["read"],"action":"SCMP_ACT_LOG","args":[{"index":6,"op":"SCMP_CMP_EQ"}]}"#),
