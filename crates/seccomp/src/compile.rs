@@ -59,7 +59,7 @@ impl Program {
 /// Compiles `profile` for this machine. Pure: nothing is asked of the kernel.
 ///
 /// # Errors
-/// [`Kind::Limit`] if the program exceeds [`MAX_INSTRUCTIONS`].
+/// [`Kind::Limit`] if the program exceeds [`MAX_INSTRUCTIONS`]; [`Kind::Invalid`] for an argument's index above 5.
 pub fn compile(profile: &Profile) -> Result<Program> {
     compile_for(profile, Arch::NATIVE)
 }
@@ -69,6 +69,9 @@ pub fn compile(profile: &Profile) -> Result<Program> {
 /// # Errors
 /// As [`compile`].
 pub fn compile_for(profile: &Profile, native: Arch) -> Result<Program> {
+    if let Some(arg) = profile.rules.iter().flat_map(|rule| &rule.args).find(|arg| arg.index > 5) {
+        return Err(Error::invalid(format!("compile the seccomp profile: no argument {}", arg.index)));
+    }
     let default = profile.default_action.verdict(profile.default_errno);
     let (rules, unknown_names) = look_up(profile);
     let mut arches = vec![native];
@@ -228,6 +231,9 @@ impl Emit {
         fail: Target,
         mut loaded: Option<(u32, u32)>,
     ) {
+        if all.is_empty() {
+            return self.asm.goto(fail);
+        }
         while let Some((first, verdict)) = all.first() {
             let Some(step) = first.get(depth) else { return self.asm.goto(Target::Return(*verdict)) };
             let same = all.iter().take_while(|(steps, _)| steps.get(depth) == Some(step)).count();
@@ -260,10 +266,9 @@ impl Emit {
             }
             self.asm.place(next);
         }
-        self.asm.goto(fail);
     }
 
-    /// Compares one argument, its high word first.
+    /// Compares one whole argument, its high word first.
     fn cond(&mut self, arch: Arch, cond: &Cond, yes: Target, no: Target) {
         let (high, low) = offsets(arch, cond.arg);
         let (value_high, value_low) = ((cond.value >> 32) as u32, cond.value as u32);
@@ -275,22 +280,18 @@ impl Emit {
             Op::Ge => (Test::GreaterOrEqual, yes, no),
             Op::Lt => (Test::GreaterOrEqual, no, yes),
         };
-        let (mask_high, mask_low) = ((cond.mask >> 32) as u32, cond.mask as u32);
-        if arch.is_64bit() && mask_high != 0 {
-            self.word(high, mask_high);
+        if arch.is_64bit() {
+            self.asm.load(high);
             if test != Test::Equal {
                 let equal = self.asm.label();
                 self.asm.jump(Test::Greater, value_high, yes, Target::Label(equal));
                 self.asm.place(equal);
             }
-            if mask_low == 0 {
-                return self.asm.jump(Test::Equal, value_high, yes, no);
-            }
             let same = self.asm.label();
             self.asm.jump(Test::Equal, value_high, Target::Label(same), no);
             self.asm.place(same);
         }
-        self.word(low, mask_low);
+        self.asm.load(low);
         self.asm.jump(test, value_low, yes, no);
     }
 
