@@ -13,10 +13,12 @@ use crate::output::Edge;
 
 mod attach;
 mod cgroup;
+mod check;
 mod chroot;
 mod completion;
 mod enter;
 mod exec;
+mod idmap;
 mod inspect;
 mod kill;
 mod link;
@@ -37,10 +39,12 @@ mod wait;
 pub enum Command {
     Attach(attach::Args),
     Cgroup(cgroup::Args),
+    Check(check::Args),
     Chroot(chroot::Args),
     Completion(completion::Args),
     Enter(enter::Args),
     Exec(exec::Args),
+    Idmap(idmap::Args),
     Inspect(inspect::Args),
     Kill(kill::Args),
     Link(link::Args),
@@ -65,10 +69,12 @@ impl Command {
         match self {
             Command::Attach(args) => attach::run(&args, global),
             Command::Cgroup(args) => cgroup::run(&args, global),
+            Command::Check(args) => check::run(&args, global),
             Command::Chroot(args) => chroot::run(&args, global),
             Command::Completion(args) => completion::run(&args, global, definition),
             Command::Enter(args) => enter::run(&args, global),
             Command::Exec(args) => exec::run(&args, global),
+            Command::Idmap(args) => idmap::run(&args, global),
             Command::Inspect(args) => inspect::run(&args, global),
             Command::Kill(args) => kill::run(&args, global),
             Command::Link(args) => link::run(&args, global),

@@ -10,6 +10,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::ns::Namespaces;
 use taru_sys::process::{self, Child, Clone};
 use taru_sys::socket;
 
@@ -29,15 +30,24 @@ impl Helper {
     /// # Errors
     /// At a limit of processes or descriptors.
     pub fn start(act: impl FnOnce() -> Result<()>) -> Result<Helper> {
+        Helper::start_in(Namespaces::NONE, act)
+    }
+
+    /// As [`Helper::start`], with new namespaces of the child's own.
+    ///
+    /// # Errors
+    /// As clone3(2).
+    pub fn start_in(namespaces: Namespaces, act: impl FnOnce() -> Result<()>) -> Result<Helper> {
         let what = || "start a helper process";
         let (socket, other) = socket::seqpacket_pair().context(what)?;
-        let Some(child) = process::clone3(&Clone::default()).context(what)? else {
+        let Some(child) = process::clone3(&Clone { namespaces, ..Clone::default() }).context(what)? else {
             drop(socket);
             let go = socket::receive_with_fds(other.as_fd(), 1).is_ok_and(|m| !m.data.is_empty());
             if go {
                 let mut report = match act() {
                     Ok(()) => "ok".to_owned(),
-                    Err(e) => format!("no{}", e.chain()),
+                    // The failure on the first line, then each hint.
+                    Err(e) => format!("no{}\n{}", e.chain(), e.hints().join("\n")),
                 };
                 report.truncate(report.floor_char_boundary_at(REPORT));
                 let _ = socket::send_with_fds(other.as_fd(), report.as_bytes(), &[]);
@@ -60,7 +70,11 @@ impl Helper {
         match report.strip_prefix("no") {
             None if report == "ok" => Ok(()),
             None => Err(Error::new(Kind::System, "ask the helper process: it ended without an answer")),
-            Some(error) => Err(Error::new(Kind::System, error)),
+            Some(report) => {
+                let mut lines = report.lines().map(str::to_owned);
+                let error = Error::new(Kind::System, lines.next().unwrap_or_default());
+                Err(lines.filter(|hint| !hint.is_empty()).fold(error, Error::hint))
+            }
         }
     }
 }

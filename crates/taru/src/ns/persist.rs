@@ -23,7 +23,7 @@ pub struct Kept {
 /// namespace.
 ///
 /// # Errors
-/// `EINVAL` for a mount namespace kept on a shared mount, which could hold itself for ever.
+/// For a mount namespace kept on a shared mount: it could hold itself for ever.
 pub fn bind(proc: &Proc, name: &str, kept: &[Kept]) -> Result<()> {
     for Kept { kind, file } in kept {
         let what = || format!("keep the namespace at `{}`", file.display());
@@ -34,7 +34,13 @@ pub fn bind(proc: &Proc, name: &str, kept: &[Kept]) -> Result<()> {
             kind => kind.names().next().map_or("", |(_, name)| name),
         };
         let namespace = proc.follow(&format!("{name}/ns/{entry}"), OpenFlags::RDONLY).context(what)?;
-        attach(&namespace, file).context(what)?;
+        attach(&namespace, file).context(what).map_err(|e| match *kind {
+            Namespaces::MOUNT => e.hint(
+                "its file must lie on a mount that is not shared; and some kernels (6.18) count mount namespaces \
+                 per CPU and refuse at random: try again",
+            ),
+            _ => e,
+        })?;
     }
     Ok(())
 }
