@@ -24,13 +24,16 @@
 //! # }
 //! ```
 
+mod context;
+mod filesystem;
 pub mod idmap;
 mod mount;
 pub mod mountinfo;
 pub mod options;
 mod overlay;
 
-pub use mount::{Mount, change, reconfigure};
+pub use filesystem::reconfigure;
+pub use mount::{Mount, change};
 pub use options::Options;
 pub use overlay::{Layer, Overlay};
 pub use taru_sys::mount::{Attr, MountAttr, Propagation};

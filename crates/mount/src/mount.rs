@@ -7,13 +7,9 @@ use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::errno;
 use taru_sys::fs::{AtFlags, fstat};
-use taru_sys::mount::{self, Attr, FsPick, MountAttr, MoveMount, OpenTree, Propagation};
+use taru_sys::mount::{self, Attr, MountAttr, MoveMount, OpenTree, Propagation};
 
-use crate::Overlay;
-
-/// Words of mount(2)'s time that fsconfig(2) does not know in general: a file system that has no such option
-/// of its own does it always, or never.
-const OLD_WORDS: [&str; 4] = ["iversion", "noiversion", "acl", "noacl"];
+use crate::context::failed;
 
 /// A detached mount: nobody sees it, and closing it unmounts it.
 #[derive(Debug)]
@@ -22,32 +18,6 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// A mount of a file system of type `fstype`: `data` are its options, with a value or without (`ro`
-    /// among them makes the file system itself read-only), `attributes` those of the mount.
-    ///
-    /// # Errors
-    /// [`Kind::Unsupported`] for a type the kernel does not have; otherwise the file system's own words
-    /// where it has some.
-    pub fn fs(
-        fstype: &str,
-        source: Option<&str>,
-        data: &[(&str, Option<&str>)],
-        attributes: Attr,
-    ) -> Result<Mount> {
-        let what = || format!("make the file system `{fstype}`");
-        if fstype == "overlay" && data.iter().any(|(key, _)| *key == "lowerdir") {
-            return Overlay::from_data(data)?.mount(attributes);
-        }
-        let context = open_context(fstype)?;
-        if let Some(source) = source {
-            mount::fsconfig_string(context.as_fd(), "source", source)
-                .map_err(|e| told(context.as_fd(), e))
-                .context(what)?;
-        }
-        configure(context.as_fd(), data).context(what)?;
-        create(context.as_fd(), attributes).context(what)
-    }
-
     /// A mount of the tree at `source`, with `recursive` also of all mounts below it.
     ///
     /// # Errors
@@ -165,66 +135,4 @@ fn apply(at: BorrowedFd<'_>, attr: &MountAttr<'_>, recursive: bool) -> taru_sys:
         flags |= AtFlags::RECURSIVE;
     }
     mount::mount_setattr(at, Path::new(""), flags, &attr)
-}
-
-/// Changes options of the file system mounted at `at` (`remount`), for all its mounts.
-///
-/// # Errors
-/// The file system's own words where it has some.
-pub fn reconfigure(at: BorrowedFd<'_>, data: &[(&str, Option<&str>)]) -> Result<()> {
-    let what = || "reconfigure the file system";
-    let context = mount::fspick(at, Path::new(""), FsPick::EMPTY_PATH).context(what)?;
-    configure(context.as_fd(), data).context(what)?;
-    mount::fsconfig_reconfigure(context.as_fd()).map_err(|e| told(context.as_fd(), e)).context(what)
-}
-
-/// A context for file systems of type `fstype`.
-pub(crate) fn open_context(fstype: &str) -> Result<OwnedFd> {
-    match mount::fsopen(fstype) {
-        Err(e) if e.errno() == errno::NODEV => Err(e.errno())
-            .context_as(Kind::Unsupported, || format!("make the file system `{fstype}`"))
-            .map_err(|e| e.hint("`/proc/filesystems` lists what this kernel has")),
-        done => done.map_err(|e| e.errno()).context(|| format!("make the file system `{fstype}`")),
-    }
-}
-
-/// Sets options one by one.
-pub(crate) fn configure(context: BorrowedFd<'_>, data: &[(&str, Option<&str>)]) -> Result<()> {
-    for (key, value) in data {
-        let done = match value {
-            Some(value) => mount::fsconfig_string(context, key, value),
-            None => mount::fsconfig_flag(context, key),
-        };
-        match done {
-            Err(e) if OLD_WORDS.contains(key) && value.is_none() && e.errno() == errno::INVAL => {
-                mount::fs_log(context);
-            }
-            Err(e) => {
-                let option = value.map_or_else(|| (*key).to_owned(), |v| format!("{key}={v}"));
-                return Err(told(context, e)).context(|| format!("set `{option}`"));
-            }
-            Ok(()) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Makes the configured file system and its mount.
-pub(crate) fn create(context: BorrowedFd<'_>, attributes: Attr) -> Result<Mount> {
-    mount::fsconfig_create(context).map_err(|e| told(context, e))?;
-    let fd = mount::fsmount(context, attributes).map_err(|e| told(context, e))?;
-    Ok(Mount { fd })
-}
-
-/// The failure with what the file system says about it, if anything.
-pub(crate) fn told(context: BorrowedFd<'_>, e: taru_sys::Error) -> Error {
-    let said = mount::fs_log(context);
-    let what = if said.is_empty() { e.call().to_owned() } else { said.join(", ") };
-    failed(e.errno(), &what)
-}
-
-/// `cause` as the reason why `what` failed.
-pub(crate) fn failed(cause: impl std::error::Error + Send + Sync + 'static, what: &str) -> Error {
-    let Err(error) = Err::<std::convert::Infallible, _>(cause).context(|| what);
-    error
 }

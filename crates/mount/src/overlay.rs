@@ -13,8 +13,8 @@ use taru_sys::fs::{self, CWD, OpenFlags};
 use taru_sys::mount::{self, Attr};
 use taru_sys::{Errno, errno};
 
-use crate::Mount;
-use crate::mount::{configure, failed, told};
+use crate::context::{configure, failed, told};
+use crate::mount::Mount;
 
 /// As everywhere, but a step of a mount fails with more than an [`Error`].
 type Result<T, E = Error> = std::result::Result<T, E>;

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use taru_sys::dir::{getdents64, rewind};
 use taru_sys::fs::{self, FileType, OpenFlags, RenameFlags, Unlink};
 use taru_sys::{Error, Result, errno};
 
@@ -45,8 +46,8 @@ impl Removal<'_> {
     fn empty(&self, dir: BorrowedFd<'_>, depth: usize) -> Result<()> {
         loop {
             // From the start again each time: an offset has no meaning once entries before it are gone.
-            fs::rewind(dir)?;
-            let entries = fs::getdents64(dir)?;
+            rewind(dir)?;
+            let entries = getdents64(dir)?;
             if entries.is_empty() {
                 return Ok(());
             }

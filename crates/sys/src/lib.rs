@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod caps;
+pub mod dir;
 mod error;
 pub mod eventfd;
 pub mod fd;

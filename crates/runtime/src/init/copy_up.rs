@@ -30,7 +30,7 @@ fn copy_dir(from: &RootDir, to: &RootDir, left: &mut usize, depth: usize) -> Res
         return Err(too_much());
     }
     let dir = from.open_file(Path::new("."), OpenFlags::RDONLY | OpenFlags::DIRECTORY)?;
-    for entry in fs::read_dir(dir.as_fd(), MAX_ENTRIES).context(|| "list the directory")? {
+    for entry in taru_sys::dir::read_dir(dir.as_fd(), MAX_ENTRIES).context(|| "list the directory")? {
         *left = left.checked_sub(1).ok_or_else(too_much)?;
         let name = Path::new(&entry.name);
         copy_entry(from, to, name, left, depth).context(|| format!("copy `{}` up", name.display()))?;

@@ -1,7 +1,7 @@
 //! `taru unshare`: a program in new namespaces, with the options of util-linux 2.38.
 //!
 //! ```text
-//! taru                                      helpers, forked first, in the old namespaces
+//! taru                                      deputies, forked first, in the old namespaces
 //!   unshare(...)  ─────────────────────────> map ids: newuidmap(1) or uid_map
 //!   fork, if asked for                 ┌───> bind namespaces to files
 //!     └─ child: maps, propagation, root, /proc, ids, program
@@ -23,7 +23,7 @@ use taru_sys::ns::{self, Namespaces};
 use taru_sys::{errno, process, signal, user};
 
 use crate::cli::Global;
-use crate::ns::helper::Helper;
+use crate::ns::deputy::Deputy;
 use crate::ns::maps::{self, Wanted};
 use crate::ns::persist::{self, Kept};
 use crate::ns::{accounts, program};
@@ -159,7 +159,7 @@ struct Plan<'a> {
     kept: Vec<Kept>,
     fork: bool,
     kill: Option<i32>,
-    /// Written by a helper outside: ranges.
+    /// Written by a deputy outside: ranges.
     outside: IdMaps,
     /// Written by the program's process itself: one id each, which needs no privilege.
     own_user: Option<Range>,
@@ -178,13 +178,13 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
     let mapper = if plan.outside == IdMaps::default() {
         None
     } else {
-        Some(Helper::start(|| maps::write(&proc, &in_proc, pid.0, &plan.outside))?)
+        Some(Deputy::start(|| maps::write(&proc, &in_proc, pid.0, &plan.outside))?)
     };
     // From inside a new mount namespace nothing could be bound for the others to see; from inside a new
     // user namespace nothing in the old mount namespace at all.
     let leaves = [Namespaces::MOUNT, Namespaces::USER].iter().any(|&kind| plan.namespaces.contains(kind));
     let binder = if !plan.kept.is_empty() && leaves {
-        Some(Helper::start(|| persist::bind(&proc, &in_proc, &plan.kept))?)
+        Some(Deputy::start(|| persist::bind(&proc, &in_proc, &plan.kept))?)
     } else {
         None
     };
@@ -322,7 +322,7 @@ fn shift_clocks(proc: &Proc, args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn keep(proc: &Proc, plan: &Plan<'_>, binder: Option<Helper>) -> Result<()> {
+fn keep(proc: &Proc, plan: &Plan<'_>, binder: Option<Deputy>) -> Result<()> {
     match binder {
         Some(binder) => binder.act(),
         None => persist::bind(proc, "self", &plan.kept),

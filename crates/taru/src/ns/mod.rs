@@ -1,8 +1,8 @@
-//! What the namespace tools (`unshare`, `enter`, `chroot`, `idmap`) share: accounts, id maps, helper
+//! What the namespace tools (`unshare`, `enter`, `chroot`, `idmap`) share: accounts, id maps, deputy
 //! processes, and the last step into the program.
 
 pub mod accounts;
-pub mod helper;
+pub mod deputy;
 pub mod maps;
 pub mod persist;
 pub mod program;

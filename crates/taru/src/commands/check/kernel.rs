@@ -15,7 +15,7 @@ use taru_sys::ns::Namespaces;
 use taru_sys::{errno, process, seccomp};
 
 use super::{Finding, State};
-use crate::ns::helper::Helper;
+use crate::ns::deputy::Deputy;
 
 /// The largest file of /proc or /sys read here.
 const LIMIT: u64 = 1 << 20;
@@ -34,7 +34,7 @@ pub(super) fn all() -> Result<Vec<Finding>> {
 
 /// Whether `act` succeeds in a child with new namespaces of these kinds.
 pub(super) fn attempt(namespaces: Namespaces, act: impl FnOnce() -> Result<()>) -> Result<()> {
-    Helper::start_in(namespaces, act)?.act()
+    Deputy::start_in(namespaces, act)?.act()
 }
 
 fn calls() -> Vec<Finding> {

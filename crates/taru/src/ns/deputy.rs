@@ -1,7 +1,7 @@
 //! A child that stays behind in the old namespaces, to do one thing there once this process has left them.
 //!
 //! ```text
-//! tool                                 helper (a fork from before)
+//! tool                                 deputy (a fork from before)
 //!   unshare(...)                         waits
 //!   ── go ─────────────────────────────> does its act: maps ids, binds files
 //!   <───────── done, or the error ────── ends
@@ -17,28 +17,28 @@ use taru_sys::socket;
 /// The longest report of a failure.
 const REPORT: usize = 4096;
 
-/// A helper that waits for its moment. Dropped, it ends without having done anything.
+/// A deputy that waits for its moment. Dropped, it ends without having done anything.
 #[derive(Debug)]
-pub struct Helper {
+pub struct Deputy {
     child: Child,
     socket: OwnedFd,
 }
 
-impl Helper {
+impl Deputy {
     /// Forks a child that will do `act`, in the namespaces of this moment.
     ///
     /// # Errors
     /// At a limit of processes or descriptors.
-    pub fn start(act: impl FnOnce() -> Result<()>) -> Result<Helper> {
-        Helper::start_in(Namespaces::NONE, act)
+    pub fn start(act: impl FnOnce() -> Result<()>) -> Result<Deputy> {
+        Deputy::start_in(Namespaces::NONE, act)
     }
 
-    /// As [`Helper::start`], with new namespaces of the child's own.
+    /// As [`Deputy::start`], with new namespaces of the child's own.
     ///
     /// # Errors
     /// As clone3(2).
-    pub fn start_in(namespaces: Namespaces, act: impl FnOnce() -> Result<()>) -> Result<Helper> {
-        let what = || "start a helper process";
+    pub fn start_in(namespaces: Namespaces, act: impl FnOnce() -> Result<()>) -> Result<Deputy> {
+        let what = || "start a deputy process";
         let (socket, other) = socket::seqpacket_pair().context(what)?;
         let Some(child) = process::clone3(&Clone { namespaces, ..Clone::default() }).context(what)? else {
             drop(socket);
@@ -54,22 +54,22 @@ impl Helper {
             }
             process::exit_now(0);
         };
-        Ok(Helper { child, socket })
+        Ok(Deputy { child, socket })
     }
 
-    /// Has the helper act now, and waits for it.
+    /// Has the deputy act now, and waits for it.
     ///
     /// # Errors
     /// What the act failed with, as text.
     pub fn act(self) -> Result<()> {
-        let what = || "ask the helper process";
+        let what = || "ask the deputy process";
         socket::send_with_fds(self.socket.as_fd(), b"g", &[]).context(what)?;
         let report = socket::receive_with_fds(self.socket.as_fd(), REPORT).context(what)?.data;
         process::wait_pidfd(self.child.pidfd.as_fd()).context(what)?;
         let report = String::from_utf8_lossy(&report);
         match report.strip_prefix("no") {
             None if report == "ok" => Ok(()),
-            None => Err(Error::new(Kind::System, "ask the helper process: it ended without an answer")),
+            None => Err(Error::new(Kind::System, "ask the deputy process: it ended without an answer")),
             Some(report) => {
                 let mut lines = report.lines().map(str::to_owned);
                 let error = Error::new(Kind::System, lines.next().unwrap_or_default());
