@@ -31,9 +31,11 @@ info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_needs_command" -s V -l version -d 'Print version'
-complete -c taru -n "__fish_taru_needs_command" -f -a "cgroup" -d 'Make control groups, limit them, run programs in them'
 complete -c taru -n "__fish_taru_needs_command" -f -a "attach" -d 'Connect standard input, output and error to those of a detached container'
+complete -c taru -n "__fish_taru_needs_command" -f -a "cgroup" -d 'Make control groups, limit them, run programs in them'
+complete -c taru -n "__fish_taru_needs_command" -f -a "chroot" -d 'Run a program with another root directory, which it cannot leave'
 complete -c taru -n "__fish_taru_needs_command" -f -a "completion" -d 'Print the script that completes taru\'s verbs and options in a shell'
+complete -c taru -n "__fish_taru_needs_command" -f -a "enter" -d 'Run a program in the namespaces of another process'
 complete -c taru -n "__fish_taru_needs_command" -f -a "exec" -d 'Run a further program in a container that runs'
 complete -c taru -n "__fish_taru_needs_command" -f -a "inspect" -d 'Show all there is to know of containers, as JSON'
 complete -c taru -n "__fish_taru_needs_command" -f -a "kill" -d 'Send a signal to the first process of containers'
@@ -45,9 +47,15 @@ complete -c taru -n "__fish_taru_needs_command" -f -a "rm" -d 'Remove containers
 complete -c taru -n "__fish_taru_needs_command" -f -a "run" -d 'Run a program in a new container'
 complete -c taru -n "__fish_taru_needs_command" -f -a "start" -d 'Start containers that ended once more, in the background'
 complete -c taru -n "__fish_taru_needs_command" -f -a "stop" -d 'Stop containers: ask with SIGTERM, and kill what has not ended in time'
+complete -c taru -n "__fish_taru_needs_command" -f -a "unshare" -d 'Run a program in new namespaces'
 complete -c taru -n "__fish_taru_needs_command" -f -a "version" -d 'Show the versions of taru and of the kernel'
 complete -c taru -n "__fish_taru_needs_command" -f -a "wait" -d 'Wait until containers have ended, and print their exit statuses, one a line'
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand attach" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand attach" -l no-stdin -d 'Only look: do not take standard input'
+complete -c taru -n "__fish_taru_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -90,7 +98,6 @@ complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcom
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l net-class -d 'Class of packets for tc(8), such as 0x100001 (v1)' -r
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l net-priority -d 'Priority of packets by interface, as eth0:5 (v1)' -r
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l unified -d 'A file of cgroup v2 by name' -r
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from create" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -121,7 +128,6 @@ complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcom
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l net-class -d 'Class of packets for tc(8), such as 0x100001 (v1)' -r
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l net-priority -d 'Priority of packets by interface, as eth0:5 (v1)' -r
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l unified -d 'A file of cgroup v2 by name' -r
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -130,7 +136,6 @@ complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcom
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from get" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from get" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from get" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -161,14 +166,12 @@ complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcom
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l net-class -d 'Class of packets for tc(8), such as 0x100001 (v1)' -r
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l net-priority -d 'Priority of packets by interface, as eth0:5 (v1)' -r
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l unified -d 'A file of cgroup v2 by name' -r
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -l device-deny-all -d 'Deny all devices but those of --device-allow'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from attach" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from attach" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -177,46 +180,39 @@ complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcom
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from attach" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from stat" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from freeze" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from freeze" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from freeze" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from thaw" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from thaw" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from thaw" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -s s -l signal -d 'Send this signal, by name or number, instead of SIGKILL' -r
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -l timeout -d 'Give up after this time, with exit status 1' -r
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from wait-empty" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -l kill -d 'Kill their processes first'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from rm" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from rm" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -225,29 +221,58 @@ complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcom
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand attach" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
-complete -c taru -n "__fish_taru_using_subcommand attach" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l bind -d 'Bind SRC of the host at DST of the new root [default: the same path]' -r
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l ro-bind -d 'As --bind, read-only with all below' -r
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l tmpfs -d 'Mount an empty tmpfs at DST' -r -F
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l userspec -d 'Run as this user and group, by name or number' -r
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l groups -d 'Run with these further groups' -r
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
-complete -c taru -n "__fish_taru_using_subcommand attach" -l no-stdin -d 'Only look: do not take standard input'
-complete -c taru -n "__fish_taru_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand completion" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l proc -d 'Mount procfs at /proc'
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l ro -d 'Make the new root read-only (what is bound with --bind stays writable)'
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l skip-chdir -d 'Do not change the working directory to `/` (only where NEWROOT is the old root)'
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l keep-caps -d 'Keep all capabilities: for a NEWROOT and a program that you trust as the host\'s own'
+complete -c taru -n "__fish_taru_using_subcommand chroot" -l share-pid -d 'Stay in the host\'s PID namespace: what the program leaves running stays, and the host\'s processes are in its reach'
+complete -c taru -n "__fish_taru_using_subcommand chroot" -s r -l map-root-user -d 'As an ordinary user: be root inside'
+complete -c taru -n "__fish_taru_using_subcommand chroot" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand completion" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand enter" -s t -l target -d 'The process whose namespaces are meant' -r
+complete -c taru -n "__fish_taru_using_subcommand enter" -s m -l mount -d 'Enter the mount namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s u -l uts -d 'Enter the UTS namespace (host name)' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s i -l ipc -d 'Enter the IPC namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s n -l net -d 'Enter the network namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s p -l pid -d 'Enter the PID namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s C -l cgroup -d 'Enter the cgroup namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s U -l user -d 'Enter the user namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s T -l time -d 'Enter the time namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s S -l setuid -d 'Set the user id in the namespace [default with --user: 0]' -r
+complete -c taru -n "__fish_taru_using_subcommand enter" -s G -l setgid -d 'Set the group id in the namespace, without further groups [default with --user: 0]' -r
+complete -c taru -n "__fish_taru_using_subcommand enter" -s r -l root -d 'Set the root directory: to DIR, or to the target\'s' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s w -l wd -d 'Set the working directory: to DIR, or to the target\'s' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -s W -l wdns -d 'Set the working directory to DIR as seen in the namespaces' -r -F
+complete -c taru -n "__fish_taru_using_subcommand enter" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand enter" -s a -l all -d 'Enter all namespaces of the target that are not ours already'
+complete -c taru -n "__fish_taru_using_subcommand enter" -l preserve-credentials -d 'Leave user and group as they are'
+complete -c taru -n "__fish_taru_using_subcommand enter" -s F -l no-fork -d 'Do not fork: the program is then outside the PID namespace, its children inside'
+complete -c taru -n "__fish_taru_using_subcommand enter" -s Z -l follow-context -d 'Run the program in the SELinux context of the target'
+complete -c taru -n "__fish_taru_using_subcommand enter" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand exec" -s u -l user -d 'Run as this user, by name or number' -r
 complete -c taru -n "__fish_taru_using_subcommand exec" -s w -l workdir -d 'Run in this directory' -r
 complete -c taru -n "__fish_taru_using_subcommand exec" -s e -l env -d 'Set a variable of the environment; without a value, take over taru\'s own' -r
-complete -c taru -n "__fish_taru_using_subcommand exec" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand exec" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -256,20 +281,17 @@ complete -c taru -n "__fish_taru_using_subcommand exec" -s t -l tty -d 'Give the
 complete -c taru -n "__fish_taru_using_subcommand exec" -s i -l interactive -d 'Keep standard input open; it always is, this is accepted as Docker\'s habit'
 complete -c taru -n "__fish_taru_using_subcommand exec" -s d -l detach -d 'Run in the background'
 complete -c taru -n "__fish_taru_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand inspect" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand inspect" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand kill" -s s -l signal -d 'The signal, by name or number' -r
-complete -c taru -n "__fish_taru_using_subcommand kill" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand kill" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand kill" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand link; and not __fish_seen_subcommand_from add delete del list ls move" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -309,7 +331,6 @@ complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcomma
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer-address -d 'Give the other end this address; may be repeated' -r
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer-gateway -d 'Make a default route through this router in the other end\'s namespace; may be repeated' -r
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l peer-mac -d 'Give the other end this hardware address [default: a random one]' -r
-complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -317,14 +338,12 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -l down -d 'Leave it down'
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -l netns -d 'The network namespace it lies in [default: this one]' -r
-complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from del" -l netns -d 'The network namespace it lies in [default: this one]' -r
-complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from del" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from del" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -333,7 +352,6 @@ complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcomma
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l netns -d 'The network namespace [default: this one]' -r
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -342,7 +360,6 @@ complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcomma
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l netns -d 'The network namespace [default: this one]' -r
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -350,7 +367,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l netns -d 'The network namespace it goes to' -r
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l rename -d 'The name it gets there; `NAME%d` becomes the first one that is free [default: the same]' -r
-complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -358,7 +374,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand logs" -s n -l tail -d 'Begin with the last NUMBER lines, or `all`' -r
 complete -c taru -n "__fish_taru_using_subcommand logs" -l since -d 'Leave out what is older: a duration such as 10m, or a time such as 2026-11-22T00:00:00Z' -r
-complete -c taru -n "__fish_taru_using_subcommand logs" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand logs" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -366,7 +381,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
 complete -c taru -n "__fish_taru_using_subcommand logs" -s t -l timestamps -d 'Begin each line with when it was read'
 complete -c taru -n "__fish_taru_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -384,34 +398,29 @@ complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_sub
 complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "monitor" -d 'Tell of names as they are given and taken away, until interrupted'
 complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "pids" -d 'Show the processes in a network namespace'
 complete -c taru -n "__fish_taru_using_subcommand netns; and not __fish_seen_subcommand_from add attach delete del exec identify list ls list-id monitor pids set" -f -a "set" -d 'Give a network namespace the id by which this one knows it'
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -l no-loopback -d 'Leave the loopback link down, as ip-netns(8) does'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from attach" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from attach" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from attach" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -l all -d 'All names'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -l all -d 'All names'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from del" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from exec" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from exec" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -419,7 +428,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -427,7 +435,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from identify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -435,7 +442,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -443,7 +449,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -451,7 +456,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from list-id" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -l format -d 'Print as lines of text or as one JSON document a line' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -459,13 +463,11 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from monitor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from pids" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from set" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from set" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -473,7 +475,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand netns; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand ps" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand ps" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand ps" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -481,7 +482,6 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand ps" -s a -l all -d 'List those that ended too'
 complete -c taru -n "__fish_taru_using_subcommand ps" -s q -l quiet -d 'Print ids only, one a line'
 complete -c taru -n "__fish_taru_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand rm" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand rm" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -514,7 +514,6 @@ complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-bps -d 'Li
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-bps -d 'Limit bytes written to a device each second' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-iops -d 'Limit reads from a device each second, such as /dev/sda:1000' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-iops -d 'Limit writes to a device each second' -r
-complete -c taru -n "__fish_taru_using_subcommand run" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand run" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -526,28 +525,60 @@ complete -c taru -n "__fish_taru_using_subcommand run" -s t -l tty -d 'Give the 
 complete -c taru -n "__fish_taru_using_subcommand run" -s i -l interactive -d 'Keep standard input open with --detach; in the foreground it always is'
 complete -c taru -n "__fish_taru_using_subcommand run" -l read-only -d 'Make the root read-only'
 complete -c taru -n "__fish_taru_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand start" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand start" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand stop" -s t -l time -d 'How long to wait before killing: seconds, or a duration such as 500ms or 1m' -r
-complete -c taru -n "__fish_taru_using_subcommand stop" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand stop" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s m -l mount -d 'Unshare the mount namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s u -l uts -d 'Unshare the UTS namespace (host name)' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s i -l ipc -d 'Unshare the IPC namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s n -l net -d 'Unshare the network namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s p -l pid -d 'Unshare the PID namespace; its first process is the program with --fork, else the program\'s first child' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s U -l user -d 'Unshare the user namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s C -l cgroup -d 'Unshare the cgroup namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s T -l time -d 'Unshare the time namespace' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l map-user -d 'Map the current user to UID, a number or a name (implies --user)' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l map-group -d 'Map the current group to GID, a number or a name (implies --user)' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l map-users -d 'Map COUNT users from OUTER on to INNER and on, or `auto` (implies --user)' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l map-groups -d 'Map COUNT groups from OUTER on to INNER and on, or `auto` (implies --user)' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l kill-child -d 'When taru dies, send the program SIGNAL [default: KILL] (implies --fork)' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l mount-proc -d 'Mount procfs at DIR [default: /proc] first (implies --mount)' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l propagation -d 'How mounts travel between the new mount namespace and the old' -r -f -a "slave\t'From the old one to the new'
+shared\t'Both ways'
+private\t'Not at all'
+unchanged\t'As it was'"
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l setgroups -d 'Whether setgroups(2) works in the user namespace' -r -f -a "allow\t'It works, as far as the map allows'
+deny\t'It fails, for good'"
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s R -l root -d 'Run the program with DIR as its root (chroot; see also `taru chroot`)' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s w -l wd -d 'Change the working directory to DIR' -r -F
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s S -l setuid -d 'Set the user id in the namespace' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s G -l setgid -d 'Set the group id in the namespace, without further groups' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l monotonic -d 'Shift the monotonic clock by SECONDS in the time namespace' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l boottime -d 'Shift the boot-time clock by SECONDS in the time namespace' -r
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s f -l fork -d 'Fork before the program is run'
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s r -l map-root-user -d 'Map the current user and group to root (implies --user)'
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s c -l map-current-user -d 'Map the current user and group to themselves (implies --user)'
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l map-auto -d 'Map the user\'s subordinate ids of /etc/subuid and /etc/subgid (implies --user)'
+complete -c taru -n "__fish_taru_using_subcommand unshare" -l keep-caps -d 'The program keeps the capabilities that the user namespace gives'
+complete -c taru -n "__fish_taru_using_subcommand unshare" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand version" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
-complete -c taru -n "__fish_taru_using_subcommand version" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand version" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand wait" -l root -d 'Keep taru\'s state below DIR [default: /var/lib/taru, or ~/.local/share/taru for an ordinary user]' -r -F
 complete -c taru -n "__fish_taru_using_subcommand wait" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
