@@ -9,6 +9,7 @@
 //! [`Profile::to_json`] and used by any runtime.
 
 use taru_sys::caps::Capabilities;
+use taru_sys::seccomp::flag;
 
 use crate::arch::Arch;
 use crate::profile::{Action, Arg, Op, Profile, Rule};
@@ -145,6 +146,7 @@ pub fn default_profile(caps: Capabilities) -> Profile {
         Arch::Aarch64 => vec![Arch::Aarch64, Arch::Arm],
         other => vec![other],
     };
+    profile.flags = flag::SPEC_ALLOW; // as without a word about flags in a profile from outside
     let rules = &mut profile.rules;
     rules.push(allow(ALLOWED));
     for (_, calls) in BY_CAPABILITY.iter().filter(|(cap, _)| has(cap)) {

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use taru_stdx::{Context, Result};
-use taru_sys::seccomp as sys;
+use taru_sys::{errno, seccomp as sys};
 
 use crate::compile::Program;
 use crate::profile::{Action, flag_names};
@@ -17,7 +17,16 @@ use crate::profile::{Action, flag_names};
 /// [`taru_stdx::Kind::Permission`] without that privilege, [`taru_stdx::Kind::Invalid`] for a flag that this
 /// kernel lacks.
 pub fn load(program: &Program) -> Result<Option<OwnedFd>> {
-    sys::set_mode_filter(program.filters(), program.flags()).context(|| "load the seccomp filter")
+    let load = |flags| sys::set_mode_filter(program.filters(), flags);
+    let flags = program.flags();
+    let spec_allow = flags & sys::flag::SPEC_ALLOW;
+    load(flags)
+        .or_else(|e| match e.errno() {
+            // Before 4.17 there is no such mitigation to be left off.
+            errno::INVAL if spec_allow != 0 => load(flags & !spec_allow),
+            _ => Err(e),
+        })
+        .context(|| "load the seccomp filter")
 }
 
 /// Whether this kernel has seccomp filters at all.

@@ -225,7 +225,7 @@ impl Profile {
         let mut value = json!({"defaultAction": name_in(&ACTIONS, self.default_action)});
         insert(&mut value, "defaultErrnoRet", self.default_errno);
         insert(&mut value, "architectures", (!architectures.is_empty()).then_some(architectures));
-        insert(&mut value, "flags", (!flags.is_empty()).then_some(flags));
+        insert(&mut value, "flags", Some(flags));
         insert(&mut value, "listenerPath", self.listener_path.as_ref().map(|p| p.to_string_lossy()));
         insert(&mut value, "listenerMetadata", self.listener_metadata.as_ref());
         insert(&mut value, "syscalls", Some(rules));
@@ -286,7 +286,7 @@ object! {
         "defaultAction" => default_action: String,
         "defaultErrnoRet" => default_errno: Option<u64>,
         "architectures" => architectures: Vec<String>,
-        "flags" => flags: Vec<String>,
+        "flags" => flags: Option<Vec<String>>,
         "listenerPath" => listener_path: String,
         "listenerMetadata" => listener_metadata: String,
         "syscalls" => syscalls: Vec<DocumentRule>,
@@ -337,8 +337,10 @@ impl Document {
                 None => wrong.add(format!("seccomp `architectures`: no architecture `{name}`")),
             }
         }
-        let mut flags = 0;
-        for name in &self.flags {
+        // Not even an empty list: runc and crun then leave the mitigation of speculative store bypass off, as the
+        // kernel itself does since 5.16.
+        let mut flags = if self.flags.is_none() { flag::SPEC_ALLOW } else { 0 };
+        for name in self.flags.iter().flatten() {
             flags |= wrong.known(&FLAGS, "flags", name).unwrap_or(0);
         }
         let rules = self.syscalls.into_iter().filter_map(|rule| rule.check(&mut wrong)).collect();

@@ -20,6 +20,8 @@ const PROFILE: &str = "TARU_SECCOMP_TEST_PROFILE";
 /// The program to execute, and its arguments, one a line.
 const EXECUTABLE: &str = "TARU_SECCOMP_TEST_EXECUTABLE";
 const ARGUMENTS: &str = "TARU_SECCOMP_TEST_ARGUMENTS";
+/// A further profile, loaded under the first.
+const SECOND: &str = "TARU_SECCOMP_TEST_SECOND";
 /// Where the listener goes, if the profile makes one.
 const SOCKET: &str = "TARU_SECCOMP_TEST_SOCKET";
 
@@ -53,6 +55,9 @@ fn child() {
         taru_sys::socket::send_with_fds(socket.as_fd(), b"fd", &[listener.as_fd()]).unwrap();
     }
     let executable = std::env::var(EXECUTABLE).unwrap();
+    if let Ok(second) = std::env::var(SECOND) {
+        load(&compile(&Profile::parse(&second).unwrap().unwrap()).unwrap()).unwrap();
+    }
     let error = Command::new(executable).args(arguments.split('\n')).exec();
     panic!("execute under the filter: {error}");
 }
@@ -136,6 +141,16 @@ fn errno_log_and_arguments() {
     assert_eq!(got[5], -5);
     assert!(got[6] >= 0);
     assert!(got[7] >= 0);
+}
+
+/// A kernel before 3.17: the filter gets there by prctl(2).
+#[test]
+fn without_the_system_call() {
+    let first = but(r#"{"names":["seccomp"],"action":"SCMP_ACT_ERRNO","errnoRet":38}"#);
+    let second = but(r#"{"names":["getsid"],"action":"SCMP_ACT_ERRNO","errnoRet":77}"#);
+    let second = second.replace(r#""syscalls""#, r#""flags":[],"syscalls""#);
+    let mut command = under(&first, &[call("getsid", &[]), call("seccomp", &[])]);
+    assert_eq!(results(&command.env(SECOND, second).output().unwrap()), [-77, ENOSYS]);
 }
 
 #[test]

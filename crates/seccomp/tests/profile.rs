@@ -45,6 +45,8 @@ fn keys_match_in_any_case_and_null_is_nothing() {
                      {"names": null, "action": "SCMP_ACT_KILL", "Args": [{"Index": 2, "VALUE": 7, "Op": "SCMP_CMP_EQ"}]}]}"#,
     );
     assert_eq!(profile.default_action, Action::Allow);
+    assert_eq!(profile.flags, flag::SPEC_ALLOW);
+    assert_eq!(parse(r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":[]}"#).flags, 0);
     assert_eq!(profile.rules.len(), 2);
     assert_eq!((profile.rules[1].args[0].index, profile.rules[1].args[0].value), (2, 7));
     // A flag of listeners alone does not reach a kernel that would refuse it.
