@@ -113,8 +113,8 @@ pub fn memfd_create(name: &CStr, executable: bool) -> Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     let create = |flags: u32| {
         // SAFETY: the name is a live C string.
-        let fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
-        check(fd.into(), "memfd_create", || format!("`{}`", name.to_string_lossy()))
+        let fd = unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) };
+        check(fd, "memfd_create", || format!("`{}`", name.to_string_lossy()))
     };
     let fd = match create(if executable { flags | MFD_EXEC } else { flags }) {
         // MFD_EXEC is known since 6.3; before, every memfd is executable.

@@ -490,10 +490,13 @@ fn statx_raw(
     // SAFETY: `path` is NUL-terminated, `raw` is writable and of the kernel's layout; it was zeroed, so
     // that it is initialised whatever the kernel fills in.
     let raw = unsafe {
-        let value = libc::statx(
+        // The raw call: std refers to the C library's function weakly, and a weak reference alone does not
+        // bring it into a static, link-time optimised executable.
+        let value = libc::syscall(
+            libc::SYS_statx,
             dir.as_raw_fd(),
             path.as_ptr(),
-            flags.bits() as i32,
+            flags.bits(),
             libc::STATX_BASIC_STATS | id_bit,
             raw.as_mut_ptr(),
         );
