@@ -93,7 +93,7 @@ impl RootDir {
         Ok(RootDir { fd, resolver: self.resolver })
     }
 
-    /// Opens `path`. A file that [`OpenFlags::CREATE`] makes gets 0666 less the umask.
+    /// Opens `path`. A file that [`OpenFlags::CREATE`] or `TMPFILE` makes gets 0666 less the umask.
     ///
     /// Somebody else's tree can hold a fifo anywhere: without [`OpenFlags::NONBLOCK`] opening it waits.
     ///
@@ -381,7 +381,8 @@ impl AsFd for RootDir {
 }
 
 fn in_root(root: BorrowedFd<'_>, path: &Path, flags: OpenFlags) -> std::result::Result<OwnedFd, Errno> {
-    let mode = if flags.contains(OpenFlags::CREATE) { 0o666 } else { 0 };
+    let makes = flags.contains(OpenFlags::CREATE) || flags.contains(OpenFlags::TMPFILE);
+    let mode = if makes { 0o666 } else { 0 };
     let how = How { flags, mode, resolve: Resolve::IN_ROOT | Resolve::NO_MAGICLINKS };
     let mut tries = 0;
     loop {

@@ -310,6 +310,31 @@ fn the_program_dies_with_taru_where_asked_to() {
     eventually("the program is gone", || !Path::new(&format!("/proc/{program}")).exists());
 }
 
+#[test]
+fn a_changed_root_dies_with_taru_whoever_runs_in_it() {
+    in_namespaces(OWN, || {
+        assert!(run("mount", &["-t", "tmpfs", "tmpfs", "/mnt"]).status.success());
+        tree("/mnt/tree");
+        for options in [&[][..], &["--userspec=4711:4712"]] {
+            let script = ["/mnt/tree", "sh", "-c", "echo ready; while :; do sleep 1000; done"];
+            let mut child = Command::new(TARU)
+                .args([&["chroot"], &PROGRAMS[..], options, &script].concat())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut line = String::new();
+            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            assert_eq!(line, "ready\n");
+            let children = format!("/proc/{0}/task/{0}/children", child.id());
+            let program = std::fs::read_to_string(children).unwrap().trim().to_owned();
+            // SIGTERM, which the program does not hear: it is pid 1 there.
+            assert!(run("kill", &[&child.id().to_string()]).status.success());
+            child.wait().unwrap();
+            eventually("the program is gone", || !Path::new(&format!("/proc/{program}")).exists());
+        }
+    });
+}
+
 /// A process in namespaces of its own, ended with the test.
 struct Target(std::process::Child);
 
@@ -472,6 +497,12 @@ fn a_changed_root_has_what_was_asked_for() {
         assert_eq!(inside(&options, writes), "root\nbound\nread-only\n");
         let read_only = [&options[..], &["--ro"]].concat();
         assert_eq!(inside(&read_only, writes), "bound\nread-only\n");
+        let here = Command::new(TARU)
+            .args(["chroot", "--ro", "--skip-chdir", "/", "sh", "-c", "pwd; touch x 2>&- || echo read-only"])
+            .current_dir("/mnt/w")
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(here.stdout).unwrap(), "/mnt/w\nread-only\n");
         assert_eq!(inside(&["--tmpfs", "/tmp", "--ro"], "touch /tmp/x && ls /tmp"), "x\n");
         let (status, text) = refused(&["chroot", "--ro", "--bind", "/mnt/w:/missing", "/mnt/tree", "true"]);
         assert_eq!(status, 125);

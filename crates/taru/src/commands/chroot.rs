@@ -22,7 +22,7 @@ use taru_sys::caps::{self, Capabilities, Sets};
 use taru_sys::fs::{self, CWD, OpenFlags};
 use taru_sys::mount::{UmountFlags, umount2};
 use taru_sys::ns::{self, Namespaces};
-use taru_sys::signal::SIGKILL;
+use taru_sys::signal::{SIGINT, SIGKILL};
 use taru_sys::{process, user};
 
 use crate::cli::Global;
@@ -105,28 +105,30 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
     if args.skip_chdir && !is_root_already(&args.root)? {
         return Err(Error::invalid("chroot: `--skip-chdir` needs the old root as NEWROOT"));
     }
-    let here = open_dir(Path::new("."))?;
+    // By path: a descriptor of the old root's directory would be a way out.
+    let here = fs::getcwd().context(|| "look up the working directory")?;
     let proc = Proc::open()?;
     make_namespaces(args, &proc)?;
-    if !args.share_pid {
-        if let Some(child) = program::fork()? {
-            return program::mirror(&child);
-        }
-        // Whoever kills us means the program.
-        process::set_parent_death_signal(SIGKILL).context(|| "ask for the parent's death signal")?;
+    if !args.share_pid
+        && let Some(child) = program::fork(&[SIGINT])?
+    {
+        return program::mirror(&child);
     }
     let root = assemble(args)?;
     pivot(&root)?;
     if args.skip_chdir {
-        fs::fchdir(&here).context(|| "return to the working directory")?;
+        fs::chdir(&here).context(|| "return to the working directory")?;
     }
-    drop(here);
     // A directory left open by whoever called us would be a way out.
     taru_sys::fd::cloexec_from(3).context(|| "close what was inherited")?;
     if !args.keep_caps {
         drop_capabilities()?;
     }
     apply_ids(&ids)?;
+    if !args.share_pid {
+        // Whoever kills us means the program. Last, because a change of ids takes it back.
+        process::set_parent_death_signal(SIGKILL).context(|| "ask for the parent's death signal")?;
+    }
     Err(program::execute(&args.command))
 }
 

@@ -112,7 +112,7 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
 
     enter(&way.namespaces)?;
     change_directories(args, way)?;
-    if fork && let Some(child) = program::fork()? {
+    if fork && let Some(child) = program::fork(&[])? {
         return program::mirror(&child);
     }
     if let Some(gid) = gid {

@@ -20,7 +20,8 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::caps::{self, Sets};
 use taru_sys::fs::{self, CWD, OpenFlags};
 use taru_sys::ns::{self, Namespaces};
-use taru_sys::{errno, process, signal, user};
+use taru_sys::signal::{self, SIGINT, SIGTERM};
+use taru_sys::{errno, process, user};
 
 use crate::cli::Global;
 use crate::ns::deputy::Deputy;
@@ -197,7 +198,9 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
 
     if plan.fork {
         // The child comes first: only it fills a new PID namespace, so that it can be kept.
-        let child = program::fork()?;
+        // With --kill-child SIGTERM ends us, and so the program; else it is the program's alone to heed.
+        let held: &[i32] = if plan.kill.is_some() { &[SIGINT] } else { &[SIGINT, SIGTERM] };
+        let child = program::fork(held)?;
         if let Some(child) = child {
             keep(&proc, &plan, binder)?;
             return program::mirror(&child);
@@ -332,9 +335,6 @@ fn keep(proc: &Proc, plan: &Plan<'_>, binder: Option<Deputy>) -> Result<()> {
 /// Everything in the new namespaces up to the program, in util-linux's order.
 fn prepare(proc: &Proc, plan: &Plan<'_>) -> Result<()> {
     let args = plan.args;
-    if let Some(signal) = plan.kill {
-        process::set_parent_death_signal(signal).context(|| "ask for the parent's death signal")?;
-    }
     if let Some(map) = plan.own_user {
         proc.write("self/uid_map", taru_mount::idmap::to_text(&[map]).as_bytes())?;
     }
@@ -368,6 +368,10 @@ fn prepare(proc: &Proc, plan: &Plan<'_>) -> Result<()> {
     set_ids(args)?;
     if args.keep_caps && plan.namespaces.contains(Namespaces::USER) {
         keep_capabilities()?;
+    }
+    if let Some(signal) = plan.kill {
+        // Last, because a change of ids takes it back.
+        process::set_parent_death_signal(signal).context(|| "ask for the parent's death signal")?;
     }
     Ok(())
 }

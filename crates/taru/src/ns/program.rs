@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::errno;
 use taru_sys::process::{self, Child, Clone, Exit};
-use taru_sys::signal::{self, SIGINT, SIGTERM};
+use taru_sys::signal;
 
 /// Turns this process into the program, found in `PATH` as it is now; without one into the user's shell,
 /// as a login shell. Returns only the failure: [`Kind::Exec`] with 127 or 126.
@@ -36,13 +36,13 @@ fn shell() -> Command {
     command
 }
 
-/// Forks: `None` in the child, which goes on. The parent gets the child, and no longer heeds SIGINT and
-/// SIGTERM: at a terminal they reach the child too, and its end is the parent's.
+/// Forks: `None` in the child, which goes on. The parent no longer heeds the signals in `held`: at a
+/// terminal they reach the child too, and its end is the parent's.
 ///
 /// # Errors
-/// At a limit of processes.
-pub fn fork() -> Result<Option<Child>> {
-    let before = signal::block(&signal::Set::new(&[SIGINT, SIGTERM]));
+/// At a limit of processes; into a PID namespace that has ended.
+pub fn fork(held: &[i32]) -> Result<Option<Child>> {
+    let before = signal::block(&signal::Set::new(held));
     let forked = process::clone3(&Clone::default());
     if !matches!(forked, Ok(Some(_))) {
         signal::mask(&before);
