@@ -208,14 +208,26 @@ pub struct Chain<'a>(&'a (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&text_of(self.0))?;
+        f.write_str(&shorten(text_of(self.0)))?;
         let mut next = self.0.source();
         while let Some(e) = next {
-            write!(f, ": {}", text_of(e))?;
+            write!(f, ": {}", shorten(text_of(e)))?;
             next = e.source();
         }
         Ok(())
     }
+}
+
+/// A message quotes foreign data, which may be megabytes long: its middle is left out.
+fn shorten(text: String) -> String {
+    const START: usize = 700;
+    const END: usize = 200;
+    if text.len() <= 2 * START {
+        return text;
+    }
+    let start: String = text.chars().take(START).collect();
+    let end: Vec<char> = text.chars().rev().take(END).collect();
+    format!("{start} ... {}", end.into_iter().rev().collect::<String>())
 }
 
 /// One level of a chain: the standard library's errors without their `(os error N)`.
