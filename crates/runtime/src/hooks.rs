@@ -1,7 +1,7 @@
 //! Hooks: programs run at points of a container's life, with its state on their standard input.
 //!
-//! A hook gets its own environment and nothing of the runtime's; what it prints is kept for the error
-//! message. One that outlives its timeout is killed and counts as failed.
+//! A hook gets its own environment and nothing of the runtime's or its caller's, descriptors included;
+//! what it prints is kept for the error message. One that outlives its timeout is killed and counts as failed.
 
 use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::fd::{cloexec_from, memfd_create};
 use taru_sys::poll::{events, poll};
 use taru_sys::process::{Pid, pidfd_open};
 
@@ -45,15 +46,22 @@ pub(crate) fn run(name: &str, hooks: &[Hook], state: &str, dir: Option<&Path>) -
     Ok(())
 }
 
+/// The state as a file in memory: a pipe holds only so much, and a hook need not read its input.
+fn input(state: &str) -> Result<Stdio> {
+    let what = || "hand over the state";
+    let mut file = std::fs::File::from(memfd_create(c"hook-state", false).context(what)?);
+    file.write_all(state.as_bytes()).and_then(|()| file.rewind()).context(what)?;
+    Ok(file.into())
+}
+
 fn run_one(hook: &Hook, state: &str, dir: Option<&Path>) -> Result<()> {
-    let output =
-        std::fs::File::from(taru_sys::fd::memfd_create(c"hook-output", false).context(|| "keep the output")?);
+    let output = std::fs::File::from(memfd_create(c"hook-output", false).context(|| "keep the output")?);
     let share = || output.try_clone().context(|| "keep the output");
     let mut command = Command::new(&hook.path);
     if let Some((zeroth, rest)) = hook.args.split_first() {
         command.arg0(zeroth).args(rest);
     }
-    command.env_clear().stdin(Stdio::piped()).stdout(share()?).stderr(share()?);
+    command.env_clear().stdin(input(state)?).stdout(share()?).stderr(share()?);
     for entry in &hook.env {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         if !name.is_empty() {
@@ -65,11 +73,8 @@ fn run_one(hook: &Hook, state: &str, dir: Option<&Path>) -> Result<()> {
     }
     // A group of its own, so that a timeout reaches what the hook started too.
     command.process_group(0);
+    cloexec_from(3).context(|| "close descriptors on execve")?;
     let mut child = command.spawn().context(|| "execute it")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A hook need not read its input; the state is small enough for the pipe.
-        let _ = stdin.write_all(state.as_bytes());
-    }
     let status = wait(&mut child, hook.timeout)?;
     if status.success() {
         return Ok(());
