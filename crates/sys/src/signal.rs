@@ -133,8 +133,19 @@ pub fn block(more: &Set) -> Set {
 /// Rust's start-up ignores SIGPIPE, and whoever called us may have ignored others.
 pub fn reset_all() {
     for signal in 1..=MAX {
-        // SAFETY: SIG_DFL runs no code of ours; KILL, STOP and glibc's own are refused, which is right.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // Not by signal(3): it refuses glibc's own 32 and 33, which posix_spawn(3) leaves ignored.
+        // SAFETY: an all-zero struct sigaction, in the kernel's form of at most four words, is SIG_DFL, which
+        // runs no code of ours; a signal set has 8 bytes. KILL and STOP are refused, which is right.
+        unsafe {
+            let default = [0u64; 4];
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                8usize,
+            );
+        }
     }
     mask(&Set::new(&[]));
 }
