@@ -120,7 +120,7 @@ impl Relay {
 
     /// Gives the container's terminal the size of ours, if ours is one.
     fn resize(&self) {
-        if let Ok(size) = tty::size(std::io::stdin().as_fd()) {
+        if let Some(size) = own_size() {
             // The process may be gone; its terminal's size then matters to nobody.
             let _ = tty::resize(self.main.as_fd(), size);
         }
@@ -188,6 +188,11 @@ impl Relay {
         while self.output_open && self.carry_output()? {}
         Ok(())
     }
+}
+
+/// The size of this process's terminal, if its standard input is one.
+pub(crate) fn own_size() -> Option<tty::Size> {
+    tty::size(std::io::stdin().as_fd()).ok()
 }
 
 impl Drop for Relay {

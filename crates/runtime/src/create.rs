@@ -14,6 +14,7 @@ use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{self, Child, Clone, Pid};
 use taru_sys::{errno, fs, sched, signal, socket};
 
+use crate::attend::own_size;
 use crate::group::{self, Driver};
 use crate::host::Host;
 use crate::init::{self, Gate, Init};
@@ -98,7 +99,11 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let spec = Spec::parse(&document).context(|| format!("parse `{}`", config.display()))?;
     let host = Host::probe()?;
     state::check_id(request.id)?;
-    let plan = Plan::new(request.id, &bundle, &spec, &host, &request.options)?;
+    let mut plan = Plan::new(request.id, &bundle, &spec, &host, &request.options)?;
+    if stay == Stay::Foreground {
+        // Before the program runs: it may ask at once.
+        plan.process.size = own_size().or(plan.process.size);
+    }
     check_terminal(&plan, request, stay == Stay::Foreground)?;
     let attached = stay != Stay::UntilCreated;
     let console = request.console_socket.map(connect_console).transpose()?;

@@ -20,7 +20,7 @@ use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{self, Child, Clone, Exit, Pid};
 use taru_sys::{errno, fd, keyring, sched, signal, socket};
 
-use crate::attend::{Blocked, attend};
+use crate::attend::{Blocked, attend, own_size};
 use crate::create::{self, ChildNamespaces};
 use crate::host::Host;
 use crate::init::{self, identity, program, terminal};
@@ -79,7 +79,10 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     let record = request.store.load(request.id)?;
     check_status(&record, request)?;
     let spec = Spec::parse(&record.config()?)?;
-    let (plan, warnings) = decide(request.process)?;
+    let (mut plan, warnings) = decide(request.process)?;
+    if request.console_socket.is_none() {
+        plan.size = own_size().or(plan.size);
+    }
     let filter = filter(&spec)?;
     check_terminal(&plan, request)?;
     let console = match request.console_socket {
