@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ pub struct Joiner {
 }
 
 impl Joiner {
+    /// The open files, for a process that closes all others.
+    pub fn files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.files.iter().map(|(file, _)| file.as_fd())
+    }
+
     /// Moves the calling thread. The process must have only that one.
     ///
     /// # Errors

@@ -57,6 +57,27 @@ pub(crate) struct Init<'a> {
     pub cgroup_paths: std::collections::BTreeMap<String, std::path::PathBuf>,
 }
 
+impl Init<'_> {
+    /// Closes what the host process has open and its caller left open: the lock of the record among them,
+    /// which must end with the host process, and directories of the host, which init must not hold while it
+    /// waits inside the container.
+    fn close_others(&self) -> Result<()> {
+        let mut keep = vec![self.link.as_fd()];
+        keep.extend(self.joiner.iter().flat_map(Joiner::files));
+        keep.extend(self.joins.iter().map(|(_, file)| file.as_fd()));
+        keep.extend(self.sources.iter().map(|(_, mount)| mount.as_fd()));
+        keep.extend(self.root_sources.iter().map(AsFd::as_fd));
+        if let Gate::Socket(listener) = &self.gate {
+            keep.push(listener.as_fd());
+        }
+        match fd::close_all_but(3 + self.preserve_fds, &keep) {
+            // Before 5.9: all of them are closed by execve(2).
+            Err(e) if e.errno() == errno::NOSYS => Ok(()),
+            other => other.context(|| "close what the host has open"),
+        }
+    }
+}
+
 /// How the word to execute the program arrives.
 pub(crate) enum Gate {
     /// From the host process itself, which waits (`run`).
@@ -68,9 +89,9 @@ pub(crate) enum Gate {
 /// Runs init to its end and reports a failure over the link. Never returns.
 pub(crate) fn main(init: Init<'_>) -> ! {
     signal::reset_all();
-    let link = init.link.as_fd().try_clone_to_owned();
-    let Err(error) = run(init);
-    if let Ok(link) = link {
+    let mut hearer = None;
+    let Err(error) = run(init, &mut hearer);
+    if let Some(link) = hearer {
         // Nobody may be listening any more; there is no one else to tell.
         let _ = taru_sys::socket::send_with_fds(link.as_fd(), &crate::wire::encode_error(&error), &[]);
     }
@@ -78,7 +99,10 @@ pub(crate) fn main(init: Init<'_>) -> ! {
 }
 
 /// The whole life of init, read aloud.
-fn run(init: Init<'_>) -> Result<Infallible> {
+/// `hearer` is who is told of a failure: the host process, and after the word to start whoever gave it.
+fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
+    init.close_others()?;
+    *hearer = init.link.as_fd().try_clone_to_owned().ok();
     let Init { plan, spec, link, joiner, joins, sources, root_sources, gate, preserve_fds, cgroup_paths } =
         init;
     let host_pid = arrive(&link, joiner)?;
@@ -124,6 +148,7 @@ fn run(init: Init<'_>) -> Result<Infallible> {
     process::set_parent_death_signal(0).context(|| "outlive the runtime")?;
     link.send(&Message::Ready(Vec::new()))?;
     let link = gate.wait(link)?;
+    *hearer = link.as_fd().try_clone_to_owned().ok();
     hooks::run("startContainer", &plan.hooks.start_container, &state("created"), None)?;
     execute(&plan.process, plan.seccomp.as_ref(), last, program, &link, preserve_fds)
 }
