@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use taru_testkit::{Container, Invocation, Running, Sandbox, eventually, sandbox, sandbox_with_peers};
+use taru_testkit::{Container, Invocation, Sandbox, eventually, sandbox, sandbox_with_peers};
 
 #[test]
 fn r05_the_foreground_runtime_is_killed() {
@@ -33,40 +33,21 @@ struct Point {
     when: usize,
 }
 
-/// The children of a process, by asking every process for its parent.
-fn children_of(parent: u32) -> Vec<String> {
-    let line = format!("PPid:\t{parent}\n");
-    let names = fs::read_dir("/proc").expect("list /proc").flatten().map(|entry| entry.file_name());
-    let pids =
-        names.filter_map(|name| name.to_str().filter(|name| name.parse::<u32>().is_ok()).map(str::to_owned));
-    pids.filter(|pid| {
-        fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|text| text.contains(&line))
-    })
-    .collect()
-}
-
-/// Waits until the program that strace was given has ended. Its children may live on and be traced: a
-/// created container's init is, and is let go by the tracer's death.
-fn wait_for_traced(mut strace: Running) {
-    let tracer = strace.pid();
-    let mut program = None;
-    eventually("strace starts the program", || {
-        program = children_of(tracer).pop();
-        program.is_some() || strace.try_status().is_some()
-    });
-    eventually("the traced program ends", || {
-        strace.try_status().is_some() || !children_of(tracer).iter().any(|pid| Some(pid) == program.as_ref())
-    });
-    strace.kill();
-    let _ = strace.wait();
+/// Runs a program under `strace -D`, which makes the tracer the grandchild: what ends is the program
+/// itself. Its children may live on and be traced (a created container's init is); they are let go.
+fn run_traced(sandbox: &Sandbox, invocation: Invocation, options: &[&str]) {
+    let mut wrapper = vec!["strace", "-D", "-f", "-qq"];
+    wrapper.extend_from_slice(options);
+    invocation.under(wrapper).output();
+    // Everything called strace in this pid namespace is ours.
+    sandbox.runtime().beside(["busybox", "killall", "-q", "-KILL", "strace"]).output();
 }
 
 /// Every point of an invocation, from one traced run of it: system calls by name, with the largest count
 /// that any one process made (strace counts a call's occurrences per process).
 fn points_of(sandbox: &Sandbox, invocation: Invocation) -> Vec<Point> {
     let log = sandbox.dir().join("trace");
-    let traced = invocation.under(["strace", "-f", "-qq", "-o", log.to_str().expect("a plain path")]);
-    wait_for_traced(traced.spawn());
+    run_traced(sandbox, invocation, &["-o", log.to_str().expect("a plain path")]);
     let text = String::from_utf8_lossy(&fs::read(&log).expect("the trace")).into_owned();
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for line in text.lines() {
@@ -95,10 +76,10 @@ fn some_of(points: &[Point], count: usize) -> Vec<Point> {
     (0..count).map(|index| points[index * points.len() / count].clone()).collect()
 }
 
-fn killed_at(point: &Point, invocation: Invocation) -> Invocation {
+fn kill_at(sandbox: &Sandbox, point: &Point, invocation: Invocation) {
     let inject = format!("inject={}:signal=SIGKILL:when={}", point.syscall, point.when);
     let trace = format!("trace={}", point.syscall);
-    invocation.under(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
+    run_traced(sandbox, invocation, &["-o", "/dev/null", "-e", &trace, "-e", &inject]);
 }
 
 /// Sweeps one verb: `prepare` makes what it needs, `verb` is its invocation on that container.
@@ -118,7 +99,7 @@ fn sweep(sandbox: &Sandbox, prepare: impl Fn(&Container<'_>), verb: impl Fn(&Con
     for point in some_of(&points, sandbox.tries(40, usize::MAX)) {
         let container = fresh();
         prepare(&container);
-        wait_for_traced(killed_at(&point, verb(&container)).spawn());
+        kill_at(sandbox, &point, verb(&container));
         let deleted = container.delete_force();
         if deleted.status != 0 {
             failures.push(format!("{point:?}: delete --force: {}", deleted.stderr.trim()));
@@ -195,7 +176,7 @@ fn r06_a_live_container_survives_what_kills_its_exec() {
         for syscall in ["clone3", "setns", "execve"] {
             for when in 1..4 {
                 let point = Point { syscall: syscall.to_owned(), when };
-                wait_for_traced(killed_at(&point, container.invoke_exec(&[], ["/bin/true"])).spawn());
+                kill_at(sandbox, &point, container.invoke_exec(&[], ["/bin/true"]));
                 assert_eq!(container.status(), "running", "{point:?}");
             }
         }
