@@ -339,6 +339,50 @@ fn names_are_told_as_they_come_and_go() {
     });
 }
 
+/// Removes the containers of a test, however that ends.
+struct Removed;
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        run(env!("CARGO_BIN_EXE_taru"), "--root /run/state rm -f one two");
+    }
+}
+
+/// Two containers without a network get one: a bridge, and a cable from it into each.
+#[test]
+fn a_running_container_is_given_a_link() {
+    let taru_runtime = Path::new(env!("CARGO_BIN_EXE_taru")).with_file_name("taru-runtime");
+    if !taru_runtime.exists() {
+        return taru_testkit::skip("a_running_container_is_given_a_link", "a taru-runtime beside taru");
+    }
+    world("a_running_container_is_given_a_link", || {
+        let taru = |line: &str| taru(&format!("--root /run/state {line}"));
+        let _containers = Removed;
+        taru("link add br0 --type bridge --address 10.5.0.1/24");
+        for (name, address) in [("one", "10.5.0.2"), ("two", "10.5.0.3")] {
+            taru(&format!("run -d --name {name} host -- sleep 1000"));
+            taru(&format!(
+                "link add {name} --master br0 --peer eth0 --peer-netns container:{name} \
+                 --peer-address {address}/24 --peer-gateway 10.5.0.1"
+            ));
+        }
+        let links = taru("exec one ip -o -4 address show eth0");
+        assert!(links.contains("10.5.0.2/24"), "{links}");
+        let links: Value =
+            serde_json::from_str(&taru("link list --netns container:two --format json")).unwrap();
+        assert_eq!(links.as_array().unwrap().len(), 2, "{links}");
+
+        let pid: Value = serde_json::from_str(&taru("inspect one")).unwrap();
+        reaches("10.5.0.2", &format!("pid:{}", pid[0]["state"]["pid"]));
+        taru("stop --time 0 two");
+        let gone = taru_fails("--root /run/state link list --netns container:two");
+        assert_eq!(gone.0, 1, "{gone:?}");
+        assert!(gone.1.starts_with("taru: open the network namespace of container `two`: "), "{gone:?}");
+        taru("rm -f one");
+        assert_eq!(taru("link list").matches("veth").count(), 0, "the cables end with the containers");
+    });
+}
+
 #[test]
 fn a_program_sees_its_own_links_and_files() {
     world("a_program_sees_its_own_links_and_files", || {

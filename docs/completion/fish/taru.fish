@@ -33,10 +33,12 @@ complete -c taru -n "__fish_taru_needs_command" -s h -l help -d 'Print help (see
 complete -c taru -n "__fish_taru_needs_command" -s V -l version -d 'Print version'
 complete -c taru -n "__fish_taru_needs_command" -f -a "attach" -d 'Connect standard input, output and error to those of a detached container'
 complete -c taru -n "__fish_taru_needs_command" -f -a "cgroup" -d 'Make control groups, limit them, run programs in them'
+complete -c taru -n "__fish_taru_needs_command" -f -a "check" -d 'Show what this kernel and this user can do, and what to do about what is missing'
 complete -c taru -n "__fish_taru_needs_command" -f -a "chroot" -d 'Run a program with another root directory, which it cannot leave'
 complete -c taru -n "__fish_taru_needs_command" -f -a "completion" -d 'Print the script that completes taru\'s verbs and options in a shell'
 complete -c taru -n "__fish_taru_needs_command" -f -a "enter" -d 'Run a program in the namespaces of another process'
 complete -c taru -n "__fish_taru_needs_command" -f -a "exec" -d 'Run a further program in a container that runs'
+complete -c taru -n "__fish_taru_needs_command" -f -a "idmap" -d 'Map user and group ids: mounts with other owners, and user namespaces'
 complete -c taru -n "__fish_taru_needs_command" -f -a "inspect" -d 'Show all there is to know of containers, as JSON'
 complete -c taru -n "__fish_taru_needs_command" -f -a "kill" -d 'Send a signal to the first process of containers'
 complete -c taru -n "__fish_taru_needs_command" -f -a "link" -d 'Make links between network namespaces, with their addresses, in one command'
@@ -226,6 +228,13 @@ warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand check" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand check" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand chroot" -l bind -d 'Bind SRC of the host at DST of the new root [default: the same path]' -r
 complete -c taru -n "__fish_taru_using_subcommand chroot" -l ro-bind -d 'As --bind, read-only with all below' -r
 complete -c taru -n "__fish_taru_using_subcommand chroot" -l tmpfs -d 'Mount an empty tmpfs at DST' -r -F
@@ -281,6 +290,40 @@ complete -c taru -n "__fish_taru_using_subcommand exec" -s t -l tty -d 'Give the
 complete -c taru -n "__fish_taru_using_subcommand exec" -s i -l interactive -d 'Keep standard input open; it always is, this is accepted as Docker\'s habit'
 complete -c taru -n "__fish_taru_using_subcommand exec" -s d -l detach -d 'Run in the background'
 complete -c taru -n "__fish_taru_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and not __fish_seen_subcommand_from bind make show" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand idmap; and not __fish_seen_subcommand_from bind make show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and not __fish_seen_subcommand_from bind make show" -f -a "bind" -d 'Mount a directory again, with other owners'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and not __fish_seen_subcommand_from bind make show" -f -a "make" -d 'Make a user namespace with a map and keep it at a file'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and not __fish_seen_subcommand_from bind make show" -f -a "show" -d 'Show the id maps of a process, as seen from here'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -l map -d 'Map LENGTH users and groups from INSIDE on to OUTSIDE and on' -r
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -l users -d 'Map users only' -r
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -l groups -d 'Map groups only' -r
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -l userns -d 'Take the maps of a user namespace: of process PID, or kept at FILE' -r
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -s r -l recursive -d 'And all mounts below SRC'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -l ro -d 'Read-only'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from bind" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from make" -l map -d 'Map LENGTH users and groups from INSIDE on to OUTSIDE and on' -r
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from make" -l users -d 'Map users only' -r
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from make" -l groups -d 'Map groups only' -r
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from make" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from make" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from show" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from show" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand inspect" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'

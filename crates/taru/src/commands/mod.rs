@@ -24,6 +24,7 @@ mod kill;
 mod link;
 mod logs;
 mod netns;
+mod place;
 mod ps;
 mod rm;
 mod run;

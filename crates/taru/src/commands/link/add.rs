@@ -10,7 +10,9 @@ use taru_netlink::{
 };
 use taru_stdx::{Error, Result};
 
-use super::operand::{gateway, mac, namespace};
+use super::operand::{gateway, mac};
+use crate::commands::place;
+use crate::options::Global;
 
 /// Make a link, give it addresses and routes, and set it up
 ///
@@ -127,12 +129,14 @@ struct End {
     mac: Option<[u8; 6]>,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args, global: &Global) -> Result<()> {
     // All that was typed is understood before anything is made.
-    let end = End::new(&args.name, args.netns.as_deref(), &args.address, &args.gateway, args.mac.as_deref())?;
+    let netns = place::find_or_own(args.netns.as_deref(), global)?;
+    let end = End::new(&args.name, netns, &args.address, &args.gateway, args.mac.as_deref())?;
     let peer = match &args.peer {
         Some(name) => {
-            let (netns, mac) = (args.peer_netns.as_deref(), args.peer_mac.as_deref());
+            let netns = place::find_or_own(args.peer_netns.as_deref(), global)?;
+            let mac = args.peer_mac.as_deref();
             Some(End::new(name, netns, &args.peer_address, &args.peer_gateway, mac)?)
         }
         None => None,
@@ -180,14 +184,14 @@ fn finish(args: &Args, end: &End, peer: Option<&End>) -> Result<()> {
 impl End {
     fn new(
         name: &str,
-        netns: Option<&str>,
+        netns: OwnedFd,
         addresses: &[String],
         gateways: &[String],
         hardware: Option<&str>,
     ) -> Result<End> {
         check_link_name(name)?;
         Ok(End {
-            netns: namespace(netns)?,
+            netns,
             name: name.to_owned(),
             addresses: addresses.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             gateways: gateways.iter().map(|text| gateway(text)).collect::<Result<_>>()?,

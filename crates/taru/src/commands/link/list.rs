@@ -4,8 +4,8 @@ use serde::Serialize;
 use taru_netlink::{Link, Netlink};
 use taru_stdx::Result;
 
-use super::operand::socket;
-use crate::options::Format;
+use crate::commands::place;
+use crate::options::{Format, Global};
 use crate::output::{self, Table};
 
 /// List the links of a network namespace with their addresses
@@ -42,8 +42,8 @@ struct Row {
     addresses: Vec<String>,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
-    let rows = rows(&mut socket(args.netns.as_deref())?)?;
+pub(super) fn run(args: &Args, global: &Global) -> Result<()> {
+    let rows = rows(&mut place::socket(args.netns.as_deref(), global)?)?;
     if args.format == Format::Json {
         return output::json(&rows);
     }

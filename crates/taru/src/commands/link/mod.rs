@@ -4,9 +4,10 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use taru_netlink::{move_device, named};
+use taru_netlink::move_device;
 use taru_stdx::Result;
 
+use super::place;
 use crate::options::Global;
 use crate::output;
 
@@ -16,8 +17,8 @@ mod operand;
 
 /// Make links between network namespaces, with their addresses, in one command
 ///
-/// WHERE is a network namespace: a NAME of `taru netns list`, `pid:N` for that of process N, or a path
-/// with a `/`.
+/// WHERE is a network namespace: a NAME of `taru netns list`, `pid:N` for that of process N, `container:NAME`
+/// for that of a container, or a path with a `/`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +27,7 @@ Examples:
                                        a cable from here into the namespace blue
   taru link add eth1 --type macvlan --parent eth0 --netns pid:4711 --address 192.168.1.9/24
   taru link move eth2 --netns blue     with its addresses
-  taru link list --netns blue")]
+  taru link list --netns container:web")]
 pub struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -58,17 +59,17 @@ enum Verb {
     },
 }
 
-pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     match &args.verb {
-        Verb::Add(args) => add::run(args)?,
+        Verb::Add(args) => add::run(args, global)?,
         Verb::Delete { name, netns } => {
-            let mut netlink = operand::socket(netns.as_deref())?;
+            let mut netlink = place::socket(netns.as_deref(), global)?;
             let link = netlink.link(name)?;
             netlink.delete_link(link.index)?;
         }
-        Verb::List(args) => list::run(args)?,
+        Verb::List(args) => list::run(args, global)?,
         Verb::Move { name, netns, rename } => {
-            let target = named::find(netns)?;
+            let target = place::find(netns, global)?;
             let moved = move_device(name, target.as_fd(), rename.as_deref())?;
             if rename.as_ref().is_some_and(|wanted| *wanted != moved.name) {
                 output::line(&moved.name)?;

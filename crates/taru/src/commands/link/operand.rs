@@ -1,23 +1,8 @@
-//! What people type for links: namespaces, hardware addresses, routers.
+//! What people type for links: hardware addresses, routers.
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
 
-use taru_netlink::{Netlink, named, netns};
 use taru_stdx::{Error, Result};
-
-/// A socket on the namespace that `netns` names, or on this one.
-pub(super) fn socket(netns: Option<&str>) -> Result<Netlink> {
-    match netns {
-        Some(netns) => Netlink::open_in(named::find(netns)?.as_fd()),
-        None => Netlink::open(),
-    }
-}
-
-/// The namespace that `netns` names, or this one.
-pub(super) fn namespace(netns: Option<&str>) -> Result<OwnedFd> {
-    netns.map_or_else(netns::current, named::find)
-}
 
 /// Parses a hardware address: six bytes as `02:42:ac:11:00:02`.
 pub(super) fn mac(text: &str) -> Result<[u8; 6]> {

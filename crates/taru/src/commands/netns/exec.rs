@@ -17,6 +17,7 @@ use taru_sys::fs::{CWD, FsType, OpenFlags, StatfsFlags, fstatfs, openat};
 use taru_sys::mount::{MountFlags, MoveMount, OpenTree, UmountFlags, mount, move_mount, open_tree, umount2};
 use taru_sys::ns::{Namespaces, setns, unshare};
 
+use crate::commands::place;
 use crate::options::{Global, LogLevel};
 use crate::output;
 
@@ -28,9 +29,9 @@ use crate::output;
 #[command(after_help = "\
 Examples:
   taru netns exec blue ip route
-  taru netns exec pid:4711 ss -tln")]
+  taru netns exec container:web ss -tln")]
 pub(super) struct Args {
-    /// The namespace: NAME, pid:N or a path
+    /// The namespace: NAME, pid:N, container:NAME or a path
     #[arg(value_name = "WHERE")]
     netns: String,
     /// The program and its arguments
@@ -45,7 +46,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let netns = named::find(&args.netns)?;
+    let netns = place::find(&args.netns, global)?;
     setns(netns.as_fd(), Namespaces::NETWORK)
         .context(|| format!("enter network namespace `{}`", args.netns))?;
     unshare(Namespaces::MOUNT).context(|| "make a mount namespace")?;

@@ -1,6 +1,6 @@
 //! `taru netns`: network namespaces with names, shared both ways with ip-netns(8).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use taru_netlink::{Netlink, named, netns};
 use taru_stdx::{Error, Kind, Result};
 
+use super::place;
 use crate::options::{Format, Global};
 use crate::output::{self, Edge, Table};
 
@@ -16,8 +17,8 @@ mod monitor;
 
 /// Make network namespaces, run programs in them, and name those that exist
 ///
-/// The names are those of ip-netns(8): what one makes the other lists, enters and deletes. WHERE is
-/// a NAME, `pid:N` for the namespace of process N, or a path with a `/`.
+/// The names are those of ip-netns(8): what one makes the other lists, enters and deletes. WHERE is a NAME,
+/// `pid:N` for the namespace of process N, `container:NAME` for that of a container, or a path with a `/`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +45,7 @@ enum Verb {
     Attach {
         /// The new name
         name: String,
-        /// The namespace: pid:N, a process id, a path or another name
+        /// The namespace: pid:N, a process id, container:NAME, a path or another name
         #[arg(value_name = "WHERE")]
         netns: String,
     },
@@ -84,7 +85,7 @@ enum Verb {
     Monitor(monitor::Args),
     /// Show the processes in a network namespace
     Pids {
-        /// The namespace: NAME, pid:N or a path
+        /// The namespace: NAME, pid:N, container:NAME or a path
         #[arg(value_name = "WHERE")]
         netns: String,
         /// Print as a table or as JSON
@@ -93,7 +94,7 @@ enum Verb {
     },
     /// Give a network namespace the id by which this one knows it
     Set {
-        /// The namespace: NAME, pid:N or a path
+        /// The namespace: NAME, pid:N, container:NAME or a path
         #[arg(value_name = "WHERE")]
         netns: String,
         /// The id, 0 or more, or `auto` for the smallest that is free
@@ -128,7 +129,7 @@ struct Id {
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     match &args.verb {
         Verb::Add { name, no_loopback } => add(name, *no_loopback)?,
-        Verb::Attach { name, netns } => named::attach(name, which(netns)?.as_fd())?,
+        Verb::Attach { name, netns } => named::attach(name, which(netns, global)?.as_fd())?,
         Verb::Delete { all, names } => delete(*all, names)?,
         Verb::Exec(args) => return exec::run(args, global),
         Verb::Identify { pid, format } => {
@@ -141,8 +142,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         Verb::List { format } => list(*format)?,
         Verb::ListId { format } => list_ids(*format)?,
         Verb::Monitor(args) => monitor::run(args)?,
-        Verb::Pids { netns, format } => pids(netns, *format)?,
-        Verb::Set { netns, id } => set(netns, id)?,
+        Verb::Pids { netns, format } => pids(place::find(netns, global)?.as_fd(), *format)?,
+        Verb::Set { netns, id } => set(place::find(netns, global)?.as_fd(), id)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,10 +159,10 @@ fn add(name: &str, no_loopback: bool) -> Result<()> {
     })
 }
 
-/// As [`named::find`], and a bare number is a process, as ip-netns(8) has it.
-fn which(text: &str) -> Result<OwnedFd> {
+/// As [`place::find`], and a bare number is a process, as ip-netns(8) has it.
+fn which(text: &str, global: &Global) -> Result<OwnedFd> {
     let number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if number { named::find(&format!("pid:{text}")) } else { named::find(text) }
+    if number { named::find(&format!("pid:{text}")) } else { place::find(text, global) }
 }
 
 /// Deletes what can be deleted and tells all that could not.
@@ -216,20 +217,20 @@ fn names(names: &[String], format: Format) -> Result<()> {
     names.iter().try_for_each(|name| output::line(name))
 }
 
-fn pids(netns: &str, format: Format) -> Result<()> {
-    let pids = named::pids(named::find(netns)?.as_fd())?;
+fn pids(netns: BorrowedFd<'_>, format: Format) -> Result<()> {
+    let pids = named::pids(netns)?;
     if format == Format::Json {
         return output::json(&pids);
     }
     pids.iter().try_for_each(|pid| output::line(&pid.to_string()))
 }
 
-fn set(netns: &str, id: &str) -> Result<()> {
+fn set(netns: BorrowedFd<'_>, id: &str) -> Result<()> {
     let bad =
         || Error::new(Kind::Invalid, format!("use `{id}` as an id: neither a number from 0 nor `auto`"));
     let id = match id {
         "auto" => None,
         number => Some(number.parse::<i32>().ok().filter(|id| *id >= 0).ok_or_else(bad)?),
     };
-    Netlink::open()?.assign_netns_id(named::find(netns)?.as_fd(), id)
+    Netlink::open()?.assign_netns_id(netns, id)
 }
