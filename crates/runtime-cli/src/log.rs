@@ -63,21 +63,23 @@ impl Log {
         matches!(*self.sink, Sink::Stderr)
     }
 
-    pub(crate) fn error(&self, message: &str) {
-        self.write(LogLevel::Error, message);
+    /// A failure. `exit` is the status that stands for a program that cannot be executed: in JSON it has
+    /// a field of its own, beside the words that engines used to runc look for.
+    pub(crate) fn error(&self, message: &str, exit: Option<i32>) {
+        self.write(LogLevel::Error, message, exit);
     }
 
     pub(crate) fn warning(&self, message: &str) {
-        self.write(LogLevel::Warning, message);
+        self.write(LogLevel::Warning, message, None);
     }
 
     pub(crate) fn debug(&self, message: &str) {
-        self.write(LogLevel::Debug, message);
+        self.write(LogLevel::Debug, message, None);
     }
 
     /// One message, in one write: several processes may append to one file. A full disk must not
     /// stop a container, so what cannot be written is lost.
-    fn write(&self, level: LogLevel, message: &str) {
+    fn write(&self, level: LogLevel, message: &str, exit: Option<i32>) {
         if level > self.level {
             return;
         }
@@ -85,21 +87,24 @@ impl Log {
             Sink::Stderr if self.format == LogFormat::Text => {
                 std::io::stderr().write_all(format!("taru-runtime: {}: {message}\n", name(level)).as_bytes())
             }
-            Sink::Stderr => std::io::stderr().write_all(self.line(level, message).as_bytes()),
-            Sink::File(file) => (&mut &*file).write_all(self.line(level, message).as_bytes()),
+            Sink::Stderr => std::io::stderr().write_all(self.line(level, message, exit).as_bytes()),
+            Sink::File(file) => (&mut &*file).write_all(self.line(level, message, exit).as_bytes()),
             Sink::Journal(socket) => socket.send(journal(level, message).as_bytes()).map(drop),
             Sink::Syslog(socket) => socket.send(syslog(level, message).as_bytes()).map(drop),
         };
     }
 
     /// A message as runc's logger writes it.
-    fn line(&self, level: LogLevel, message: &str) -> String {
+    fn line(&self, level: LogLevel, message: &str, exit: Option<i32>) -> String {
         // Seconds are enough, and what runc has.
         let full = taru_stdx::time::rfc3339(SystemTime::now());
         let time = format!("{}Z", full.get(..19).unwrap_or(&full));
         let (level, message) = (name(level), serde_json::Value::from(message));
+        let exit = exit.map(|status| format!(",\"exit\":{status}")).unwrap_or_default();
         match self.format {
-            LogFormat::Json => format!("{{\"level\":\"{level}\",\"msg\":{message},\"time\":\"{time}\"}}\n"),
+            LogFormat::Json => {
+                format!("{{\"level\":\"{level}\",\"msg\":{message},\"time\":\"{time}\"{exit}}}\n")
+            }
             LogFormat::Text => format!("time=\"{time}\" level={level} msg={message}\n"),
         }
     }
@@ -165,10 +170,10 @@ mod tests {
     fn lines_have_the_form_that_engines_read() {
         let log = Log::new(None, LogFormat::Json, LogLevel::Warning).unwrap();
         let value: serde_json::Value =
-            serde_json::from_str(&log.line(LogLevel::Error, "a \"b\"\n\u{1}")).unwrap();
+            serde_json::from_str(&log.line(LogLevel::Error, "a \"b\"\n\u{1}", None)).unwrap();
         assert_eq!((value["level"].as_str(), value["msg"].as_str()), (Some("error"), Some("a \"b\"\n\u{1}")));
         assert_eq!(value["time"].as_str().unwrap().len(), "2026-11-22T00:09:31Z".len());
         let log = Log::new(None, LogFormat::Text, LogLevel::Warning).unwrap();
-        assert!(log.line(LogLevel::Error, "a \"b\"").ends_with("level=error msg=\"a \\\"b\\\"\"\n"));
+        assert!(log.line(LogLevel::Error, "a \"b\"", None).ends_with("level=error msg=\"a \\\"b\\\"\"\n"));
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use taru_stdx::{Error, Result};
+use taru_stdx::{Error, Kind, Result};
 
 use crate::arguments::{GLOBAL, LogFormat, LogLevel, typed_command, typed_value};
 use crate::commands::COMMANDS;
@@ -32,7 +32,11 @@ pub(crate) fn finish(result: Result<u8>, log: Option<&Log>, command: &str) -> Ex
 fn failure(error: &Error, log: Option<&Log>) {
     let chain = error.chain().to_string();
     if let Some(log) = log.filter(|log| !log.is_plain()) {
-        log.error(&chain);
+        let exit = match error.kind() {
+            Kind::Exec(status) => Some(status),
+            _ => None,
+        };
+        log.error(&chain, exit);
         if log.is_stderr() {
             return;
         }
@@ -62,7 +66,7 @@ pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
         let json = typed_value(args, "--log-format").is_some_and(|v| v == "json");
         let format = if json { LogFormat::Json } else { LogFormat::Text };
         if let Ok(log) = Log::new(Some(target), format, LogLevel::Error) {
-            log.error(&error.to_string());
+            log.error(&error.to_string(), None);
         }
     }
     print(&error);

@@ -44,8 +44,10 @@ const RUN_PROGRAMS: [&str; 5] = ["chroot", "enter", "exec", "run", "unshare"];
 /// The status to exit with, once help, version or the mistake has been printed: 0 for help, 125 for
 /// a mistake in `run`, `exec` and their like (whose other statuses are the program's), else 2.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let parsed = command().try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m));
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let definition = command();
+    mark_bare_rw(&definition, &mut args);
+    let parsed = definition.try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m));
     parsed.map_err(|mistake| {
         // Help goes to standard output, a mistake to standard error; a closed one is not our concern.
         let _ = mistake.print();
@@ -57,10 +59,61 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
     })
 }
 
+/// `run --rootfs DIR --rw COMMAND` changes DIR in place, `run --rw PATH host` lets PATH be changed: with --rootfs
+/// a bare `--rw` takes no value, which clap is told by an empty one.
+fn mark_bare_rw(definition: &clap::Command, args: &mut [OsString]) {
+    let Some(run) = definition.find_subcommand("run") else { return };
+    let Some(verb) = args.iter().skip(1).position(|a| a == "run").map(|n| n + 1) else { return };
+    let takes_value = |option: &str| {
+        let known =
+            run.get_arguments().chain(definition.get_arguments()).find(|a| match option.strip_prefix("--") {
+                Some(name) => a.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)),
+                None => a.get_short() == option.chars().next_back(),
+            });
+        known.is_some_and(|a| a.get_action().takes_values())
+    };
+    let (mut has_rootfs, mut bare) = (false, Vec::new());
+    let mut at = verb + 1;
+    while let Some(arg) = args.get(at).and_then(|a| a.to_str()).filter(|a| a.starts_with('-') && *a != "--") {
+        has_rootfs |= arg == "--rootfs" || arg.starts_with("--rootfs=");
+        match arg {
+            "--rw" => {
+                bare.push(at);
+                // With a path the walk ends there: then it is not bare, and --rootfs was to stand before it.
+                at += 1;
+            }
+            arg if !arg.contains('=') && takes_value(arg) => at += 2,
+            _ => at += 1,
+        }
+    }
+    if has_rootfs {
+        for n in bare {
+            args[n] = "--rw=".into();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    fn marked(line: &str) -> String {
+        let mut args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        mark_bare_rw(&command(), &mut args);
+        args.join(&OsString::from(" ")).into_string().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_bare_rw_belongs_to_rootfs() {
+        assert_eq!(marked("taru run --rootfs d --rw sh --rw"), "taru run --rootfs d --rw= sh --rw");
+        assert_eq!(marked("taru run --rw --rootfs=d sh"), "taru run --rw= --rootfs=d sh");
+        assert_eq!(marked("taru run -it -u 0 --rootfs d --rw sh"), "taru run -it -u 0 --rootfs d --rw= sh");
+        assert_eq!(marked("taru run --rw /x host -- ls --rootfs"), "taru run --rw /x host -- ls --rootfs");
+        assert_eq!(marked("taru run --rootfs d -- x --rw"), "taru run --rootfs d -- x --rw");
+    }
+
     #[test]
     fn the_definition_holds_together() {
-        super::command().debug_assert();
+        command().debug_assert();
     }
 }

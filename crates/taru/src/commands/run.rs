@@ -35,7 +35,7 @@ pub struct Args {
     /// Use the directory DIR as the root
     #[arg(long, value_name = "DIR")]
     rootfs: Option<PathBuf>,
-    /// Let the program change PATH of the host; without a PATH, the directory given with --rootfs itself
+    /// Let the program change PATH of the host; behind --rootfs without a PATH, that directory itself
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "", require_equals = false)]
     rw: Vec<String>,
     /// Show PATH of the host, read-only
@@ -132,6 +132,9 @@ pub struct Args {
     /// Limit writes to a device each second
     #[arg(long, value_name = "DEVICE:RATE", help_heading = "Limits of the container")]
     device_write_iops: Vec<String>,
+    /// Make the control group below PATH of each hierarchy
+    #[arg(long, value_name = "PATH", default_value = "/taru", help_heading = "Limits of the container")]
+    cgroup_parent: String,
     /// The word host, then the command and its arguments
     #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     words: Vec<String>,
@@ -205,6 +208,13 @@ fn config(args: &Args) -> Result<ContainerConfig> {
                 .hint("a host name has up to 64 letters, digits, `-` and `.`"),
         );
     }
+    let parent = Path::new(&args.cgroup_parent);
+    if !parent.is_absolute() || parent.components().any(|c| c == std::path::Component::ParentDir) {
+        note(Error::invalid(format!(
+            "use `{}` for control groups: not an absolute path",
+            args.cgroup_parent
+        )));
+    }
     let env = environment(&args.env, &mut note);
     let limits = limits(args, &mut note);
     match Error::all(problems) {
@@ -229,6 +239,7 @@ fn config(args: &Args) -> Result<ContainerConfig> {
             cap_drop,
             rlimits,
             limits,
+            cgroup_parent: args.cgroup_parent.clone(),
         }),
     }
 }

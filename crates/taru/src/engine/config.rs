@@ -50,6 +50,8 @@ pub struct ContainerConfig {
     pub rlimits: Vec<Rlimit>,
     /// Limits of the whole container.
     pub limits: Limits,
+    /// The path below which its control group is made.
+    pub cgroup_parent: String,
 }
 
 /// A root file system.

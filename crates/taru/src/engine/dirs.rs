@@ -3,7 +3,7 @@
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use taru_stdx::{Context, Error, Kind, Result};
+use taru_stdx::{Context, Error, Result};
 
 /// The permission bits of every directory of the tree.
 const MODE: u32 = 0o711;
@@ -19,7 +19,7 @@ impl Dirs {
     /// The tree below `root` if one was asked for, else this user's.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] if an ordinary user's environment does not tell where.
+    /// [`taru_stdx::Kind::Invalid`] if an ordinary user's environment does not tell where.
     pub fn choose(root: Option<&Path>, uid: u32) -> Result<Dirs> {
         if let Some(root) = root {
             let state = std::path::absolute(root).context(|| format!("find `{}`", root.display()))?;
@@ -104,8 +104,27 @@ pub fn open_up(dir: &Path) -> Result<()> {
 /// # Errors
 /// Any error of the file system, with the path.
 pub fn remove(dir: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(dir).context(|| format!("remove the directory `{}`", dir.display())) {
-        Err(e) if e.kind() != Kind::NotFound => Err(e),
-        _ => Ok(()),
+    let what = || format!("remove the directory `{}`", dir.display());
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        // A directory that its owner may not read: a container made it so, or overlay, whose work directory is so.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_all(dir).context(what)?;
+            std::fs::remove_dir_all(dir).context(what)
+        }
+        other => other.context(what),
     }
+}
+
+/// Gives the owner of each directory below `dir` the right to empty it.
+fn open_all(dir: &Path) -> std::io::Result<()> {
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        // The type of the entry itself: a symbolic link is no directory.
+        if entry.file_type()?.is_dir() {
+            open_all(&entry.path())?;
+        }
+    }
+    Ok(())
 }

@@ -65,7 +65,8 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
         user: &find_user(config)?,
         hostname: &hostname,
         seccomp: Some(seccomp(config)?),
-        cgroup: (engine.caller.uid == 0).then(|| format!("/taru/{}", record.id)),
+        cgroup: (engine.caller.uid == 0)
+            .then(|| format!("{}/{}", config.cgroup_parent.trim_end_matches('/'), record.id)),
         devices: &devices(config)?,
     };
     let spec = bundle::spec(config, &facts);

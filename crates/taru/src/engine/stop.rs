@@ -39,18 +39,21 @@ pub fn stop(engine: &mut Engine, key: &str, patience: Duration) -> Result<()> {
     let (record, status) = reconcile::one(engine, key)?;
     let Status::Running { supervisor, .. } = status else { return Ok(()) };
     if !patience.is_zero() {
-        send(engine, &record, signal::SIGTERM)?;
+        // It may have ended since we looked, and the supervisor be about to write that down.
+        let sent = send(engine, &record, signal::SIGTERM);
         if ended(supervisor, Some(patience))? {
             return reconcile::settle(engine, &record).map(drop);
         }
+        sent?;
     }
     end_now(engine, &record, supervisor)
 }
 
 /// Kills what runs of a container and waits until it is gone.
 fn end_now(engine: &mut Engine, record: &Record, supervisor: Process) -> Result<()> {
-    send(engine, record, signal::SIGKILL)?;
+    let sent = send(engine, record, signal::SIGKILL);
     if !ended(supervisor, Some(KILLED))? {
+        sent?;
         return Err(Error::new(
             Kind::Busy,
             format!("stop `{}`: it was killed and does not end", record.name),
