@@ -292,31 +292,36 @@ const OPEN: &str = "for d in null zero full; do for m in '<' '>'; do \
     if sh -c \": $m/dev/$d\" 2>/dev/null; then echo -n 1; else echo -n 0; fi; done; done";
 
 /// Denies all but what is named, changes it, and allows all again.
-fn devices_are_denied(g: &Group, group: &Cgroup) {
+fn devices_are_denied(name: &str, g: &Group, group: &Cgroup) {
     let run = |rules: &[Rule]| {
         let skipped = group.apply(&Limits { devices: rules.to_vec(), ..Limits::default() }).unwrap();
-        assert!(skipped.is_empty(), "{skipped:?}");
+        if !skipped.is_empty() {
+            return None;
+        }
         let output = g.sh(OPEN).wait_with_output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (null, zero) = (Some((1, 3)), Some((1, 5)));
     let none = rule(false, DeviceKind::All, None, Access::ALL);
     // The shell itself sends errors to /dev/null.
     let base = [none, rule(true, DeviceKind::Char, null, Access::ALL)];
-    assert_eq!(run(&base), "110000");
+    match run(&base) {
+        Some(opened) => assert_eq!(opened, "110000"),
+        None => return taru_testkit::skip(name, "permission to load a device filter"),
+    }
     let read = [base[0], base[1], rule(true, DeviceKind::Char, zero, Access::READ)];
-    assert_eq!(run(&read), "111000");
+    assert_eq!(run(&read).as_deref(), Some("111000"));
     let write = [base[0], base[1], rule(true, DeviceKind::Char, zero, Access::WRITE)];
-    assert_eq!(run(&write), "110100");
+    assert_eq!(run(&write).as_deref(), Some("110100"));
     let other_kind = [base[0], base[1], rule(true, DeviceKind::Block, zero, Access::ALL)];
-    assert_eq!(run(&other_kind), "110000");
-    assert_eq!(run(&[rule(true, DeviceKind::All, None, Access::ALL)]), "111111");
+    assert_eq!(run(&other_kind).as_deref(), Some("110000"));
+    assert_eq!(run(&[rule(true, DeviceKind::All, None, Access::ALL)]).as_deref(), Some("111111"));
 }
 
 #[test]
 fn devices() {
     let g = group!("devices",);
-    devices_are_denied(&g, &g.group);
+    devices_are_denied("devices", &g, &g.group);
 }
 
 #[test]
@@ -327,7 +332,7 @@ fn devices_by_bpf_on_the_cgroup2_mount() {
     };
     // As v2 alone, though v1 is there too: the program is loaded, attached and asked by this kernel.
     let alone = Cgroup::open(&BTreeMap::from([(String::new(), v2)])).unwrap();
-    devices_are_denied(&g, &alone);
+    devices_are_denied("devices_by_bpf_on_the_cgroup2_mount", &g, &alone);
 }
 
 #[test]

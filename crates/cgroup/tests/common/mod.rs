@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use taru_cgroup::{Cgroup, Controller, Hierarchy};
 use taru_sys::process::Pid;
 
-/// A group `/taru-test-PID-N` that is killed and removed at the end.
+/// A group `taru-test-PID-N` that is killed and removed at the end.
 pub(crate) struct Group {
     pub(crate) hierarchy: Hierarchy,
     pub(crate) path: String,
@@ -22,7 +22,9 @@ impl Group {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let hierarchy = Hierarchy::probe().unwrap();
-        let path = format!("/taru-test-{}-{number}", std::process::id());
+        // An ordinary user has what systemd delegated to him, beside his own group.
+        let top = if taru_sys::user::geteuid() == 0 { "/" } else { "" };
+        let path = format!("{top}taru-test-{}-{number}", std::process::id());
         match Cgroup::create(&hierarchy, &path) {
             Ok(group) if !group.is_nowhere() => Some(Group { hierarchy, path, group }),
             Ok(_) => None,
