@@ -35,6 +35,7 @@
 
 mod controller;
 mod controllers;
+mod delegate;
 mod devices;
 mod dir;
 mod freeze;
@@ -46,6 +47,7 @@ mod members;
 mod notify;
 mod raw;
 mod remove;
+mod skipped;
 mod stats;
 mod subtree;
 pub mod systemd;
@@ -55,10 +57,11 @@ pub use controllers::{weight_of_blkio, weight_of_shares};
 pub use devices::{Access, DeviceKind, Rule, program as device_program};
 pub use group::Cgroup;
 pub use hierarchy::{Hierarchy, Layout, Mounted, V1};
-pub use limits::{Cpu, Cpuset, Device, Io, Limits, Max, Memory, Net, Rdma, Skipped, WeightDevice};
+pub use limits::{Cpu, Cpuset, Device, Io, Limits, Max, Memory, Net, Rdma, WeightDevice};
 pub use members::Joiner;
 pub use notify::{EmptyWatch, Oom, OomWatch};
 pub use raw::{Listed, list};
+pub use skipped::Skipped;
 pub use stats::{
     Counter, CpuStats, CpusetStats, IoCount, IoStats, MemoryStats, PidsStats, Pressure, RdmaStats, Stall,
     Stats,

@@ -1,7 +1,7 @@
 //! What a group is limited to, in our own words. `None` and empty lists mean: leave as it is.
 //!
 //! The fields are those of both versions. What the version at hand has no counterpart for is reported by
-//! [`crate::Cgroup::apply`] as [`Skipped`]; nothing is dropped in silence.
+//! [`crate::Cgroup::apply`] as [`crate::Skipped`]; nothing is dropped in silence.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -177,25 +177,4 @@ pub struct Net {
     pub class_id: Option<u32>,
     /// Priority by name of the interface.
     pub priorities: BTreeMap<String, u32>,
-}
-
-/// Something asked for that this layout has no counterpart for, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// What was asked for.
-    pub what: &'static str,
-    /// Why it was left out.
-    pub why: String,
-}
-
-impl Skipped {
-    pub(crate) fn not_on_v2(what: &'static str) -> Skipped {
-        Skipped { what, why: "cgroup v2 has no counterpart".to_owned() }
-    }
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
 }

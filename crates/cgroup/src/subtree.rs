@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Error, Result, fs::read_bounded};
 use taru_sys::errno;
-use taru_sys::fs::{AtFlags, fchownat};
 use taru_sys::process::Pid;
 
+use crate::Controller;
 use crate::dir::Dir;
-use crate::{Cgroup, Controller};
 
 /// Copies CPUs and memory nodes from the parent into each of the new v1 cpuset directories `made`, outermost
 /// first: a new cpuset has none, and the kernel refuses processes to such a one (ENOSPC).
@@ -81,49 +80,6 @@ fn enable(dir: &Dir, wanted: &[&str]) {
             let _ = dir.try_write("cgroup.subtree_control", one);
         }
     }
-}
-
-impl Cgroup {
-    /// Makes the v2 group a threaded one, so that threads of one process may be in it and in its siblings.
-    /// Only threaded controllers (cpu, cpuset, perf_event, pids) work there. v1 groups always are.
-    ///
-    /// # Errors
-    /// EOPNOTSUPP when the parent has domain controllers enabled for its children, or processes below.
-    pub fn make_threaded(&self) -> Result<()> {
-        match &self.v2 {
-            Some(v2) if !v2.hybrid => v2.dir.write("cgroup.type", "threaded"),
-            _ => Ok(()),
-        }
-    }
-
-    /// Gives the group to a user, so that a container can make groups of its own below it: the directory, and the
-    /// files that a delegatee needs to write. Limits stay with the owner.
-    ///
-    /// # Errors
-    /// When an owner cannot be changed. A file that this kernel lacks is left out.
-    pub fn delegate(&self, uid: u32, gid: u32) -> Result<()> {
-        const V1_FILES: [&str; 2] = ["tasks", "cgroup.procs"];
-        for h in &self.v1 {
-            chown(&h.dir, V1_FILES, uid, gid)?;
-        }
-        let Some(v2) = &self.v2 else { return Ok(()) };
-        // The kernel's own list (Linux 4.15); the older ones have these.
-        let listed = std::fs::read_to_string("/sys/kernel/cgroup/delegate");
-        let listed =
-            listed.unwrap_or_else(|_| "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n".to_owned());
-        chown(&v2.dir, listed.lines(), uid, gid)
-    }
-}
-
-/// Changes the owner of the directory and of those of `files` that are in it.
-fn chown<'a>(dir: &Dir, files: impl IntoIterator<Item = &'a str>, uid: u32, gid: u32) -> Result<()> {
-    for file in std::iter::once(".").chain(files) {
-        match fchownat(dir.as_fd(), Path::new(file), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
-            Err(e) if e.errno() == errno::NOENT => {}
-            other => other.context(|| format!("delegate the group `{}`", dir.path().display()))?,
-        }
-    }
-    Ok(())
 }
 
 /// The words of `all` that `has` lacks.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Group, eventually};
-use taru_cgroup::{Cgroup, Controller};
+use taru_cgroup::{Cgroup, Controller, Layout};
 use taru_stdx::Kind;
 use taru_sys::process::Pid;
 
@@ -123,4 +123,54 @@ fn a_thread_moves_itself_by_an_open_file() {
     })
     .join()
     .unwrap();
+}
+
+#[test]
+fn a_group_split_up_from_inside_takes_processes_beside_its_init() {
+    const NAME: &str = "a_group_split_up_from_inside_takes_processes_beside_its_init";
+    let g = group!("a_group_split_up_from_inside_takes_processes_beside_its_init");
+    if g.hierarchy.layout() != Layout::V2 {
+        return taru_testkit::skip(NAME, "cgroup v2 alone");
+    }
+    let dir = g.group.paths()[""].clone();
+    // What a systemd in a container does: itself into a child group, controllers for all children.
+    let mut init = g.sh("sleep 1000");
+    std::fs::create_dir(dir.join("init.scope")).unwrap();
+    let inner = Cgroup::open(&[(String::new(), dir.join("init.scope"))].into()).unwrap();
+    for pid in g.group.pids().unwrap() {
+        inner.add(pid).unwrap();
+    }
+    std::fs::write(dir.join("cgroup.subtree_control"), "+pids").unwrap();
+    let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let (pid, beside) = (Pid(other.id() as i32), Pid(init.id() as i32));
+    assert_eq!(g.group.add(pid).unwrap_err().kind(), Kind::Busy);
+    g.group.add_beside(pid, beside).unwrap();
+    assert!(inner.pids().unwrap().contains(&pid));
+    assert!(g.group.v2_dir_beside(beside).is_ok());
+    assert_eq!(g.group.v2_dir_beside(Pid(1)).unwrap_err().kind(), Kind::State);
+    assert!(g.group.pids_recursive().unwrap().contains(&pid));
+    g.group.kill_all().unwrap();
+    other.wait().unwrap();
+    init.wait().unwrap();
+}
+
+#[test]
+fn a_delegated_group_belongs_to_its_user() {
+    use std::os::unix::fs::MetadataExt;
+    let g = group!("a_delegated_group_belongs_to_its_user");
+    if taru_sys::user::geteuid() != 0 {
+        return taru_testkit::skip("a_delegated_group_belongs_to_its_user", "root");
+    }
+    g.group.delegate(1234, 1235).unwrap();
+    for path in g.group.paths().values() {
+        for file in [".", "cgroup.procs"] {
+            let meta = std::fs::metadata(path.join(file)).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (1234, 1235), "{}", path.display());
+        }
+    }
+    // Limits stay with the owner.
+    if let Some(dir) = g.group.dir_of(Controller::Memory) {
+        let limit = ["memory.limit_in_bytes", "memory.max"].map(|f| dir.join(f));
+        assert!(limit.iter().filter_map(|f| f.metadata().ok()).all(|m| m.uid() == 0));
+    }
 }

@@ -3,11 +3,12 @@
 use taru_stdx::{Error, Result};
 use taru_sys::errno;
 
+use super::files::read;
 use super::text;
-use super::usage::read;
 use crate::dir::Dir;
 use crate::group::Place;
-use crate::limits::{Cpu, Max, Skipped};
+use crate::limits::{Cpu, Max};
+use crate::skipped::Skipped;
 use crate::stats::CpuStats;
 
 /// The bounds of v1's shares (MIN_SHARES, MAX_SHARES of the scheduler).

@@ -2,7 +2,7 @@
 
 use taru_stdx::{Error, Result};
 
-use super::usage::read;
+use super::files::read;
 use crate::dir::Dir;
 use crate::limits::Cpuset;
 use crate::stats::CpusetStats;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use taru_stdx::{Error, Result};
 use taru_sys::errno;
 
+use super::files::{CounterFiles, counter, read};
 use super::text;
-use super::usage::{CounterFiles, counter, read};
 use crate::dir::Dir;
 use crate::group::Place;
 use crate::stats::Counter;

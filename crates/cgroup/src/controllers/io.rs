@@ -2,11 +2,12 @@
 
 use taru_stdx::Result;
 
+use super::files::read;
 use super::text;
-use super::usage::read;
 use crate::dir::Dir;
 use crate::group::Place;
-use crate::limits::{Device, Io, Skipped};
+use crate::limits::{Device, Io};
+use crate::skipped::Skipped;
 use crate::stats::{IoCount, IoStats};
 
 /// The v2 weight (1 to 10000) for a blkio weight (10 to 1000).

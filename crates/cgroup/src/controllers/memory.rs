@@ -3,11 +3,12 @@
 use taru_stdx::{Error, Kind, Result};
 use taru_sys::errno;
 
+use super::files::{CounterFiles, counter, read};
 use super::text;
-use super::usage::{CounterFiles, counter, read};
 use crate::dir::Dir;
 use crate::group::Place;
-use crate::limits::{Max, Memory, Skipped};
+use crate::limits::{Max, Memory};
+use crate::skipped::Skipped;
 use crate::stats::MemoryStats;
 
 pub(super) fn apply(place: Place<'_>, memory: &Memory, skipped: &mut Vec<Skipped>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod cpuset;
+mod files;
 mod hugetlb;
 mod io;
 mod memory;
@@ -15,7 +16,8 @@ use taru_stdx::{Error, Kind, Result};
 
 use crate::dir::Dir;
 use crate::group::Place;
-use crate::limits::{Limits, Skipped};
+use crate::limits::Limits;
+use crate::skipped::Skipped;
 use crate::{Cgroup, Controller, devices, subtree};
 
 pub use cpu::weight_of_shares;

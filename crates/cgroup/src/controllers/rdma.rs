@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use taru_stdx::Result;
 
-use super::usage::read;
+use super::files::read;
 use super::{text, word};
 use crate::dir::Dir;
 use crate::limits::{Max, Rdma};

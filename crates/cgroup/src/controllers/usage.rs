@@ -2,10 +2,11 @@
 
 use taru_stdx::Result;
 
+use super::files::read;
 use super::text::{limit, number};
 use super::{cpu, cpuset, hugetlb, io, memory, rdma, text};
 use crate::dir::Dir;
-use crate::stats::{Counter, PidsStats, Pressure, Stats};
+use crate::stats::{PidsStats, Pressure, Stats};
 use crate::{Cgroup, Controller};
 
 impl Cgroup {
@@ -57,31 +58,6 @@ impl Cgroup {
     }
 }
 
-/// The text of a file, empty where there is none.
-pub(super) fn read(dir: &Dir, file: &str) -> Result<String> {
-    Ok(dir.read_if_there(file)?.unwrap_or_default())
-}
-
 fn pressure(dir: &Dir, file: &str) -> Result<Option<Pressure>> {
     Ok(text::pressure(&read(dir, file)?))
-}
-
-/// The files of a counter; those that the layout lacks are `""`.
-pub(super) struct CounterFiles<'a> {
-    pub(super) usage: &'a str,
-    pub(super) peak: &'a str,
-    pub(super) limit: &'a str,
-    pub(super) failures: &'a str,
-}
-
-/// Reads a counter; none where its usage is not counted.
-pub(super) fn counter(dir: &Dir, files: &CounterFiles<'_>) -> Result<Option<Counter>> {
-    let Some(usage) = dir.read_if_there(files.usage)? else { return Ok(None) };
-    let text = |file: &str| if file.is_empty() { Ok(String::new()) } else { read(dir, file) };
-    Ok(Some(Counter {
-        usage: number(&usage),
-        peak: limit(&text(files.peak)?),
-        limit: limit(&text(files.limit)?),
-        failures: number(&text(files.failures)?),
-    }))
 }

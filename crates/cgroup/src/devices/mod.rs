@@ -14,7 +14,7 @@ use taru_sys::{bpf, errno};
 pub use filter::program;
 
 use crate::dir::Dir;
-use crate::limits::Skipped;
+use crate::skipped::Skipped;
 pub(crate) use table::Table;
 
 /// A rule about devices. The rules of a list are read in order, and a later one goes before an earlier one, for

@@ -9,6 +9,7 @@
 //! SetUnitProperties(limits) at an update;  StopUnit, ResetFailedUnit at the end
 //! ```
 
+mod annotation;
 mod bus;
 mod properties;
 mod unit;
@@ -21,11 +22,13 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::process::Pid;
 use taru_sys::user::geteuid;
 
+pub use annotation::property;
 pub use unit::Unit;
 pub use wire::Value;
 
 use crate::hierarchy::Hierarchy;
-use crate::limits::{Limits, Skipped};
+use crate::limits::Limits;
+use crate::skipped::Skipped;
 use crate::{Cgroup, subtree};
 use bus::Bus;
 use wire::{Call, Reader, Writer};
