@@ -8,6 +8,7 @@ use taru_sys::fs::{AtFlags, fchownat};
 
 use crate::Cgroup;
 use crate::dir::Dir;
+use crate::subtree::THREADED;
 
 impl Cgroup {
     /// Makes the v2 group a threaded one, so that threads of one process may be in it, in its siblings and
@@ -17,7 +18,6 @@ impl Cgroup {
     /// # Errors
     /// EOPNOTSUPP when groups of the parent are in use otherwise.
     pub fn make_threaded(&self) -> Result<()> {
-        const THREADED: [&str; 4] = ["cpu", "cpuset", "perf_event", "pids"];
         let Some(v2) = self.v2.as_ref().filter(|h| !h.hybrid) else { return Ok(()) };
         if let Some(parent) = v2.dir.path().parent() {
             let parent = Dir::open(parent.to_owned()).context(|| "open the parent group")?;

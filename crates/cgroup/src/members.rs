@@ -12,6 +12,7 @@ use taru_sys::{Errno, errno};
 
 use crate::Cgroup;
 use crate::dir::Dir;
+use crate::hierarchy::Hierarchy;
 use crate::subtree;
 
 /// How often a move is tried again when the process is still being born (see [`write_pid`]).
@@ -120,13 +121,9 @@ impl Cgroup {
         let v2 = self.v2.as_ref().ok_or_else(elsewhere)?;
         let (_, group) =
             subtree::groups_of(beside)?.into_iter().find(|(n, _)| n.is_empty()).ok_or_else(elsewhere)?;
-        // Where the mount point ends and the path of the group begins is not known here; the path of the
-        // process must be a longer one that goes through this group's, and exist.
-        let ours = v2.dir.path();
-        let below = ours.ancestors().find_map(|top| {
-            let dir = top.join(group.strip_prefix("/").ok()?);
-            (dir.starts_with(ours) && dir.join("cgroup.procs").exists()).then_some(dir)
-        });
+        // Rare enough that the mounts may be looked at again.
+        let mounted = Hierarchy::probe()?.v2.ok_or_else(elsewhere)?;
+        let below = mounted.dir_of(&group).filter(|dir| dir.starts_with(v2.dir.path()));
         Dir::open(below.ok_or_else(elsewhere)?).context(|| "open a nested group")
     }
 

@@ -9,6 +9,9 @@ use taru_sys::process::Pid;
 use crate::Controller;
 use crate::dir::Dir;
 
+/// The controllers that work for single threads.
+pub(crate) const THREADED: [&str; 4] = ["cpu", "cpuset", "perf_event", "pids"];
+
 /// Copies CPUs and memory nodes from the parent into each of the new v1 cpuset directories `made`, outermost
 /// first: a new cpuset has none, and the kernel refuses processes to such a one (ENOSPC).
 pub(crate) fn inherit_cpuset(made: &[PathBuf]) -> Result<()> {
@@ -71,15 +74,26 @@ fn enable_above(group: &Dir, wanted: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Enables `wanted` for the children of `dir`: at once, and if the kernel refuses, one by one.
+/// Enables `wanted` for the children of `dir`: at once, and if one of them is refused, one by one.
+///
+/// A group with processes refuses domain controllers (EBUSY), but would take threaded ones, and become a
+/// threaded domain by that, whose children no process from elsewhere can enter. So it is left alone.
 fn enable(dir: &Dir, wanted: &[&str]) {
-    let plus = |name: &&str| format!("+{name}");
-    let all: Vec<String> = wanted.iter().map(plus).collect();
-    if dir.try_write("cgroup.subtree_control", &all.join(" ")).is_err() {
-        for one in &all {
-            let _ = dir.try_write("cgroup.subtree_control", one);
-        }
+    let only_threaded = wanted.iter().all(|name| THREADED.contains(name));
+    if only_threaded && has_processes(dir) {
+        return;
     }
+    let all: Vec<String> = wanted.iter().map(|name| format!("+{name}")).collect();
+    match dir.try_write("cgroup.subtree_control", &all.join(" ")) {
+        Ok(()) => {}
+        Err(e) if e.errno() == errno::BUSY || has_processes(dir) => {}
+        Err(_) => all.iter().for_each(|one| drop(dir.try_write("cgroup.subtree_control", one))),
+    }
+}
+
+/// Whether the rule of no inner processes applies to `dir` and would be broken; the root is exempt.
+fn has_processes(dir: &Dir) -> bool {
+    dir.has("cgroup.type") && dir.try_read("cgroup.procs").is_ok_and(|text| !text.is_empty())
 }
 
 /// The words of `all` that `has` lacks.

@@ -184,10 +184,12 @@ fn cpu_shares_are_two_to_one() {
     let used = |g: &Group| g.group.stats().unwrap().cpu.usage_ns;
     eventually("both run", || used(&heavy) > 20_000_000 && used(&light) > 20_000_000);
     let before = (used(&heavy), used(&light));
-    eventually("a second of CPU time", || used(&heavy) + used(&light) - before.0 - before.1 > 1_000_000_000);
+    eventually("two seconds of CPU time", || {
+        used(&heavy) + used(&light) - before.0 - before.1 > 2_000_000_000
+    });
     let ratio = (used(&heavy) - before.0) as f64 / (used(&light) - before.1) as f64;
-    // v2's weights for them are 174 and 100.
-    assert!((1.4..2.6).contains(&ratio), "{ratio}");
+    // v2's weights for them are 174 and 100. Wide bounds, for a host (or a virtual machine's) that is busy.
+    assert!((1.25..3.2).contains(&ratio), "{ratio}");
 }
 
 fn first_cpu() -> String {

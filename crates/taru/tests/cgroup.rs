@@ -70,9 +70,9 @@ fn output(arguments: &[&str]) -> String {
 }
 
 fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !done() {
-        assert!(Instant::now() < end, "not within twenty seconds: {what}");
+        assert!(Instant::now() < end, "not within a minute: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -114,15 +114,17 @@ fn demonstration_of_cpu_shares() {
     let used = |g: &Group| g.stat()["cpu"]["usage_ns"].as_u64().unwrap();
     eventually("both run", || used(&heavy) > 50_000_000 && used(&light) > 50_000_000);
     let before = (used(&heavy), used(&light));
-    eventually("a second of CPU time", || used(&heavy) + used(&light) - before.0 - before.1 > 1_000_000_000);
+    eventually("two seconds of CPU time", || {
+        used(&heavy) + used(&light) - before.0 - before.1 > 2_000_000_000
+    });
     let ratio = (used(&heavy) - before.0) as f64 / (used(&light) - before.1) as f64;
     output(&["kill", &heavy.0]);
     output(&["kill", &light.0]);
     for child in &mut children {
         child.wait().unwrap();
     }
-    // 2:1 on v1; v2's weights for these shares are 100 and 59.
-    assert!((1.3..2.7).contains(&ratio), "{ratio}");
+    // 2:1 on v1; v2's weights for these shares are 100 and 59. Wide bounds, for a busy host.
+    assert!((1.25..3.2).contains(&ratio), "{ratio}");
 }
 
 /// The disk that holds the temporary directory, if it can be throttled.
