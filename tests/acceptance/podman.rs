@@ -7,8 +7,8 @@ use crate::image;
 
 const PODMAN: &str = "/usr/bin/podman";
 /// What podman makes in /run beside the directories it is told.
-const LEAVINGS: [&str; 6] =
-    ["/run/libpod", "/run/containers", "/run/podman", "/run/lock", "/run/runc", "/run/netns"];
+const LEAVINGS: [&str; 7] =
+    ["/run/libpod", "/run/containers", "/run/podman", "/run/lock", "/run/runc", "/run/netns", "/run/taru"];
 
 /// Runs `body` with a podman on the runtime under test, and an image `busybox`.
 fn with_podman(sandbox: &Sandbox, body: fn(&Engine, &str)) {
