@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use taru_stdx::Result;
 
 mod archive;
+mod bench;
 mod ci;
 mod crun_suite;
 mod dist;
@@ -46,6 +47,8 @@ enum Task {
     CrunSuite(crun_suite::Arguments),
     /// Run a command, or `test` for every integration test, on a kernel with all controllers on cgroup v2
     Vm(vm::Arguments),
+    /// Measure taru-runtime beside crun and runc
+    Bench(bench::Arguments),
     /// Run a command in namespaces and control groups of its own
     Sandbox(sandbox::Arguments),
     /// Build taru and execute it: `cargo taru run host -- CMD`
@@ -80,6 +83,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Dist => dist::run().map(|_| ExitCode::SUCCESS),
         Task::Peers => peers::run().map(|()| ExitCode::SUCCESS),
         Task::CrunSuite(arguments) => crun_suite::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Vm(arguments) => vm::run(&arguments),
         Task::Sandbox(arguments) => sandbox::run(&arguments),
         Task::Taru { arguments } => taru::run(&arguments),
