@@ -184,7 +184,8 @@ pub(crate) const GLOBAL: [&str; 8] = [
 ];
 
 fn root() -> clap::Command {
-    Global::augment_args(clap::Command::new("taru-runtime"))
+    // The name stands in what users read, whatever the file is called.
+    Global::augment_args(clap::Command::new("taru-runtime").bin_name("taru-runtime"))
         .about("Run OCI containers")
         .subcommand_value_name("COMMAND")
         .subcommand_help_heading("Commands")

@@ -47,6 +47,8 @@ pub struct Request<'a> {
     pub pid_file: Option<&'a Path>,
     /// The socket that gets init's pidfd.
     pub pidfd_socket: Option<&'a Path>,
+    /// `NAME=value` beside the document's environment.
+    pub more_env: Vec<String>,
     /// How many descriptors from 3 on the program gets.
     pub preserve_fds: u32,
 }
@@ -104,6 +106,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         // Before the program runs: it may ask at once.
         plan.process.size = own_size().or(plan.process.size);
     }
+    plan.process.env.extend(request.more_env.iter().cloned());
     check_terminal(&plan, request, stay == Stay::Foreground)?;
     let attached = stay != Stay::UntilCreated;
     let console = request.console_socket.map(connect_console).transpose()?;

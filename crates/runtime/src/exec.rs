@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taru_cgroup::{Cgroup, Joiner};
 use taru_seccomp::Program as Filter;
@@ -28,7 +28,7 @@ use crate::plan::{self, Problems, ProcessPlan};
 use crate::spec::{self, Spec};
 use crate::state::{Record, Status, Store};
 use crate::wire::{Link, Message};
-use crate::{kill, listener};
+use crate::{group, kill, listener};
 use terminal::Terminal;
 
 /// What `exec` is asked for.
@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub id: &'a str,
     /// The process.
     pub process: &'a spec::Process,
+    /// Existing groups below the container's to put it into, by controller; the empty name means in all hierarchies.
+    pub sub_groups: &'a [(String, PathBuf)],
     /// Return once its program runs.
     pub detach: bool,
     /// Enter a paused container: the process then waits, frozen, until it is resumed.
@@ -93,7 +95,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         None => None,
     };
     let pidfd = kill::open_init(&record)?.ok_or_else(stopped)?;
-    let group = record.cgroup()?;
+    let group = group::below(&record, request.sub_groups)?;
     let _blocked = Blocked::all();
     if let Some(first) = &plan.first_affinity {
         sched::sched_setaffinity(Pid(0), first).context(|| "set the first CPU affinity")?;

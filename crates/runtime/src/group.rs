@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use taru_cgroup::{Cgroup, Hierarchy, Joiner, Limits};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::state::CgroupRecord;
+use crate::state::{CgroupRecord, Record};
 
 /// Who makes the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -136,5 +136,61 @@ pub(crate) fn remove_unrecorded(id: &str, cgroup_path: &str) -> Result<()> {
         Err(e) => Err(e),
         Ok(group) if group.pids_recursive()?.is_empty() => group.remove(),
         Ok(_) => Ok(()),
+    }
+}
+
+/// The container's group, in some hierarchies an existing one below it: `subs` names it by controller, with the
+/// empty name for all.
+///
+/// # Errors
+/// [`Kind::Invalid`] for a path that leads out of the container's group or a controller that it does not have;
+/// [`Kind::NotFound`] for a group that is not there.
+pub(crate) fn below(record: &Record, subs: &[(String, PathBuf)]) -> Result<Cgroup> {
+    let mut paths = record.state.cgroup.paths.clone();
+    for (controller, sub) in subs {
+        let what = || format!("put the process into the sub-group `{}`", sub.display());
+        let named: Vec<&mut PathBuf> = match controller.as_str() {
+            "" => paths.values_mut().collect(),
+            name => paths.get_mut(name).into_iter().collect(),
+        };
+        if named.is_empty() {
+            let problem = format!("{}: the container has no group of controller `{controller}`", what());
+            return Err(Error::invalid(problem));
+        }
+        let plain = inside(sub)
+            .ok_or_else(|| Error::invalid(format!("{}: it leads out of the container's", what())))?;
+        for path in named {
+            path.push(&plain);
+            if !path.is_dir() {
+                let problem = format!("{}: there is no `{}`", what(), path.display());
+                return Err(Error::new(Kind::NotFound, problem));
+            }
+        }
+    }
+    Cgroup::open(&paths)
+}
+
+/// `sub` relative, if it leads nowhere but down.
+fn inside(sub: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in sub.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::RootDir | Component::CurDir => {}
+            Component::ParentDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sub_group_is_below() {
+        assert_eq!(inside("/a/./b".as_ref()), Some("a/b".into()));
+        assert_eq!(inside("/".as_ref()), Some(PathBuf::new()));
+        assert_eq!(inside("a/../..".as_ref()), None);
     }
 }

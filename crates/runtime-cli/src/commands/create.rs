@@ -68,6 +68,7 @@ impl Bundle {
             console_socket: self.console_socket.as_deref(),
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: self.pidfd_socket.as_deref(),
+            more_env: listen_env(),
             preserve_fds: self.preserve_fds.saturating_add(listen_fds()),
         }
     }
@@ -76,6 +77,14 @@ impl Bundle {
 /// Descriptors of socket activation are handed on too (sd_listen_fds(3)).
 pub(super) fn listen_fds() -> u32 {
     std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+/// What tells the program of them: it is the first process in its pid namespace.
+pub(super) fn listen_env() -> Vec<String> {
+    match listen_fds() {
+        0 => Vec::new(),
+        n => vec![format!("LISTEN_FDS={n}"), "LISTEN_PID=1".to_owned()],
+    }
 }
 
 /// Create a container from a bundle, ready to start

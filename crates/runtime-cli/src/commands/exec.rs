@@ -10,7 +10,7 @@ use taru_runtime::state::Store;
 use taru_stdx::{Context, Error, Kind, Result, parse};
 
 use crate::commands::Verb;
-use crate::commands::create::{listen_fds, status};
+use crate::commands::create::{listen_env, listen_fds, status};
 use crate::input;
 use crate::settings::Settings;
 
@@ -63,6 +63,9 @@ pub(crate) struct Exec {
     /// Let it gain no rights by executing a program
     #[arg(long)]
     no_new_privs: bool,
+    /// Put it into an existing group below the container's, of one controller or of all
+    #[arg(long, value_name = "[CONTROLLER:]PATH")]
+    cgroup: Vec<String>,
     /// Allow it in a paused container: it runs once the container is resumed
     #[arg(long)]
     ignore_paused: bool,
@@ -93,6 +96,7 @@ impl Verb for Exec {
             store: &store,
             id: &self.id,
             process: &process,
+            sub_groups: &self.cgroup.iter().flat_map(|text| sub_groups(text)).collect::<Vec<_>>(),
             detach: self.detach,
             ignore_paused: self.ignore_paused,
             console_socket: self.console_socket.as_deref(),
@@ -144,6 +148,7 @@ impl Exec {
             process.selinux_label.clone_from(label);
         }
         process.no_new_privileges |= self.no_new_privs;
+        process.env.extend(listen_env());
         Ok(process)
     }
 
@@ -165,6 +170,12 @@ fn read(file: &Path) -> Result<Process> {
     let text = input::read(file, CONFIG_LIMIT)?;
     serde_json::from_slice(&text)
         .context_as(Kind::Invalid, || format!("parse the process in `{}`", file.display()))
+}
+
+/// `PATH`, or `CONTROLLER,..:PATH`. An empty controller means all.
+fn sub_groups(text: &str) -> Vec<(String, PathBuf)> {
+    let (controllers, path) = text.split_once(':').unwrap_or(("", text));
+    controllers.split(',').map(|controller| (controller.to_owned(), path.into())).collect()
 }
 
 /// `UID` or `UID:GID`. Numbers only: names are the container's, and not ours to look up.
@@ -204,6 +215,12 @@ mod tests {
         for bad in ["", "root", "1:", ":1", "-1", "4294967295", "1:2:3", " 1"] {
             assert!(name_user(bad, &mut user).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_sub_group_is_of_some_controllers_or_all() {
+        assert_eq!(sub_groups("a/b"), [(String::new(), "a/b".into())]);
+        assert_eq!(sub_groups("cpu,memory:x"), [("cpu".into(), "x".into()), ("memory".into(), "x".into())]);
     }
 
     #[test]

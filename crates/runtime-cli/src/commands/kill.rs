@@ -39,9 +39,9 @@ impl Verb for Kill {
     }
 }
 
-/// The number of a signal, as kill(1) takes it: `TERM`, `SIGTERM`, `15`, `-9`.
+/// The number of a signal, by name or number: `TERM`, `SIGTERM`, `15`.
 fn number(text: &str) -> Result<i32> {
-    signal::parse(text.strip_prefix('-').unwrap_or(text)).ok_or_else(|| {
+    signal::parse(text).ok_or_else(|| {
         Error::invalid(format!("unknown signal `{text}`"))
             .hint("a signal is a name or a number: TERM, SIGTERM, 15")
     })
