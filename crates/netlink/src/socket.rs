@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use taru_stdx::{Context, Errno, Error, Kind, Result};
+use taru_sys::errno;
 
 use crate::uapi::*;
 use crate::wire::{Acknowledgement, Frame, Frames, Message};
@@ -124,19 +125,21 @@ fn refusal(kind: u16, end: Acknowledgement) -> Error {
         Some(text) => format!("{name}: {}", text.trim_end_matches('.')),
         None => name.to_owned(),
     };
-    Error::new(class(end.errno), message).because(Errno(end.errno))
+    Error::new(class(Errno(end.errno)), message).because(Errno(end.errno))
 }
 
 /// The class of an error number as rtnetlink uses it.
-fn class(errno: i32) -> Kind {
-    match errno {
-        1 | 13 => Kind::Permission,        // EPERM, EACCES
-        2 | 3 | 19 | 99 => Kind::NotFound, // ENOENT, ESRCH (a route), ENODEV (a link), EADDRNOTAVAIL (an address)
-        16 => Kind::Busy,
-        17 => Kind::Exists,
-        22 | 34 => Kind::Invalid,          // EINVAL, ERANGE
-        95 | 97 | 93 => Kind::Unsupported, // EOPNOTSUPP, EAFNOSUPPORT (no IPv6), EPROTONOSUPPORT
-        28 | 105 => Kind::Limit,           // ENOSPC, ENOBUFS
+fn class(number: Errno) -> Kind {
+    match number {
+        errno::PERM | errno::ACCES => Kind::Permission,
+        // The last three: no such route, no such link, no such address.
+        errno::NOENT | errno::SRCH | errno::NODEV | errno::ADDRNOTAVAIL => Kind::NotFound,
+        errno::BUSY => Kind::Busy,
+        errno::EXIST => Kind::Exists,
+        errno::INVAL | errno::RANGE => Kind::Invalid,
+        // The second: no IPv6, for one.
+        errno::NOTSUP | errno::AFNOSUPPORT | errno::PROTONOSUPPORT => Kind::Unsupported,
+        errno::NOSPC | errno::NOBUFS => Kind::Limit,
         _ => Kind::System,
     }
 }

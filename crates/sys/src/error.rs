@@ -45,6 +45,10 @@ pub mod errno {
     pub const RANGE: Errno = Errno(libc::ERANGE);
     pub const NAMETOOLONG: Errno = Errno(libc::ENAMETOOLONG);
     pub const TXTBSY: Errno = Errno(libc::ETXTBSY);
+    pub const NOBUFS: Errno = Errno(libc::ENOBUFS);
+    pub const ADDRNOTAVAIL: Errno = Errno(libc::EADDRNOTAVAIL);
+    pub const AFNOSUPPORT: Errno = Errno(libc::EAFNOSUPPORT);
+    pub const PROTONOSUPPORT: Errno = Errno(libc::EPROTONOSUPPORT);
     pub const TOOBIG: Errno = Errno(libc::E2BIG);
 }
 
