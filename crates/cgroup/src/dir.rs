@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::errno;
 use taru_sys::fs::{CWD, OpenFlags, Unlink, mkdirat, openat, unlinkat};
+use taru_sys::{Errno, errno};
 
 /// The largest file of a group is its list of processes: seven digits and a newline for each of 4 M.
 const FILE_LIMIT: u64 = 64 << 20;
@@ -92,13 +92,12 @@ impl Dir {
 
     /// Writes `value` to `file`; for callers that act on the error number.
     pub(crate) fn try_write(&self, file: &str, value: &str) -> taru_sys::Result<()> {
-        let failed = |e: taru_sys::Errno| {
-            taru_sys::Error::new("write", format!("`{value}` to {}", self.operand(file)), e)
-        };
+        let failed =
+            |e: Errno| taru_sys::Error::new("write", format!("`{value}` to {}", self.operand(file)), e);
         let mut to = self.open_write(file).map_err(|e| failed(e.errno()))?;
-        // One write: the kernel reads each as a whole command.
-        to.write_all(value.as_bytes())
-            .map_err(|e| failed(taru_sys::Errno(e.raw_os_error().unwrap_or(errno::IO.0))))
+        // One write: the kernel reads each as a whole command. It does not see one of no bytes.
+        let bytes = if value.is_empty() { b"\n" } else { value.as_bytes() };
+        to.write_all(bytes).map_err(|e| failed(Errno(e.raw_os_error().unwrap_or(errno::IO.0))))
     }
 
     /// Writes `value` to `file`.
@@ -124,13 +123,7 @@ impl Dir {
 
     /// The text of `file`; for callers that act on the error number.
     pub(crate) fn try_read(&self, file: &str) -> taru_sys::Result<String> {
-        let failed = |e: taru_sys::Errno| taru_sys::Error::new("read", self.operand(file), e);
-        let from = self.open_read(file).map_err(|e| failed(e.errno()))?;
-        let mut text = Vec::new();
-        from.take(FILE_LIMIT)
-            .read_to_end(&mut text)
-            .map_err(|e| failed(taru_sys::Errno(e.raw_os_error().unwrap_or(errno::IO.0))))?;
-        Ok(String::from_utf8(text).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+        read_file(self.as_fd(), file).map_err(|e| taru_sys::Error::new("read", self.operand(file), e.errno()))
     }
 
     /// The text of `file`.
@@ -151,6 +144,22 @@ impl Dir {
     pub(crate) fn has(&self, file: &str) -> bool {
         openat(self.as_fd(), Path::new(file), OpenFlags::PATH, 0).is_ok()
     }
+}
+
+/// The text of `file` in the open directory `dir`.
+pub(crate) fn read_file(dir: BorrowedFd<'_>, file: &str) -> taru_sys::Result<String> {
+    let from = File::from(openat(dir, Path::new(file), OpenFlags::RDONLY, 0)?);
+    let mut text = Vec::new();
+    from.take(FILE_LIMIT).read_to_end(&mut text).map_err(|e| {
+        let number = e.raw_os_error().unwrap_or(errno::IO.0);
+        taru_sys::Error::new("read", format!("`{file}`"), Errno(number))
+    })?;
+    Ok(String::from_utf8(text).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+}
+
+/// Whether a call failed because the group was removed meanwhile.
+pub(crate) fn is_gone(e: Errno) -> bool {
+    e == errno::NOENT || e == errno::NODEV
 }
 
 /// Takes back what [`Dir::create`] made, innermost first; what is in use by now stays.

@@ -23,6 +23,7 @@ impl Cgroup {
     /// [`Kind::Limit`] if some do not stop within five seconds: the group is then thawed again.
     /// [`Kind::Unsupported`] if there is neither the v1 freezer nor a v2 group.
     pub fn freeze(&self) -> Result<()> {
+        self.not_the_top("freeze")?;
         let frozen = match self.place(Controller::Freezer) {
             Place::V1(dir) => freeze_v1(dir)?,
             Place::V2(dir) => freeze_v2(dir)?,

@@ -21,6 +21,8 @@ pub struct Cgroup {
     pub(crate) v2: Option<V2Dir>,
     /// Directories that this handle made, outermost first.
     made: Vec<PathBuf>,
+    /// Whether it is the top of a hierarchy, in one of them at least.
+    top: bool,
 }
 
 /// The group in one v1 hierarchy.
@@ -81,8 +83,11 @@ impl Cgroup {
     /// # Errors
     /// Any other failure than a lack of permission.
     pub fn create_permitted(hierarchy: &Hierarchy, path: &str) -> Result<(Cgroup, Vec<(String, Error)>)> {
-        let mut group = Cgroup { v1: Vec::new(), v2: None, made: Vec::new() };
+        let mut group = Cgroup { v1: Vec::new(), v2: None, made: Vec::new(), top: false };
         let mut refused = Vec::new();
+        if cleaned(path).as_os_str().is_empty() {
+            return Err(Error::invalid(format!("create the group `{path}`: the path names none")));
+        }
         for h in &hierarchy.v1 {
             let dir = place_v1(&h.mounted, path);
             match make_v1(h, &dir) {
@@ -123,7 +128,7 @@ impl Cgroup {
     /// # Errors
     /// Any other failure to open a directory.
     pub fn open(paths: &BTreeMap<String, PathBuf>) -> Result<Cgroup> {
-        let mut group = Cgroup { v1: Vec::new(), v2: None, made: Vec::new() };
+        let mut group = Cgroup { v1: Vec::new(), v2: None, made: Vec::new(), top: false };
         let hybrid = paths.keys().any(|k| !k.is_empty());
         for (name, path) in paths {
             // Controllers mounted together have one directory.
@@ -158,7 +163,7 @@ impl Cgroup {
         if let Some(mounted) = &hierarchy.v2 {
             paths.insert(String::new(), place_v2(mounted, path));
         }
-        let group = Cgroup::open(&paths)?;
+        let group = Cgroup::open(&paths)?.known_in(hierarchy);
         if group.is_nowhere() {
             return Err(Error::new(
                 taru_stdx::Kind::NotFound,
@@ -185,7 +190,23 @@ impl Cgroup {
             let Some(dir) = h.mounted.dir_of(&own) else { continue };
             paths.extend(names.into_iter().map(|name| (name, dir.clone())));
         }
-        Cgroup::open(&paths)
+        Ok(Cgroup::open(&paths)?.known_in(hierarchy))
+    }
+
+    /// Notes whether the group is the top of a hierarchy.
+    fn known_in(mut self, hierarchy: &Hierarchy) -> Cgroup {
+        let points =
+            hierarchy.v1.iter().map(|h| &h.mounted.point).chain(hierarchy.v2.iter().map(|m| &m.point));
+        self.top = points.into_iter().any(|point| self.dirs().any(|d| d.path() == point));
+        self
+    }
+
+    /// Refuses to `verb` the top of a hierarchy: that would be the whole host, or the whole container.
+    pub(crate) fn not_the_top(&self, verb: &str) -> Result<()> {
+        if !self.top {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("{verb} the group: it is the top of a hierarchy")))
     }
 
     /// The directories by controller, for a record on disk: `memory`, `name=systemd`, and `""` for v2.
@@ -265,10 +286,21 @@ fn place_v2(mounted: &Mounted, path: &str) -> PathBuf {
     base.join(cleaned(path))
 }
 
+/// A read-only mount, as in a container, is a lack of permission too.
+fn not_made(e: taru_sys::Error, hierarchy: &str) -> Error {
+    use taru_stdx::Kind;
+    let kind = match e.errno() {
+        errno::ROFS | errno::ACCES | errno::PERM => Kind::Permission,
+        errno::NOSPC => Kind::Limit,
+        _ => Kind::System,
+    };
+    Error::new(kind, format!("create the group in `{hierarchy}`")).because(e)
+}
+
 /// Makes `dir` in a v1 hierarchy.
 fn make_v1(h: &crate::hierarchy::V1, dir: &Path) -> Result<(Dir, Vec<PathBuf>)> {
-    let (dir, made) = Dir::create(&h.mounted.point, dir.to_owned())
-        .context(|| format!("create the group in `{}`", h.names.join(",")))?;
+    let (dir, made) =
+        Dir::create(&h.mounted.point, dir.to_owned()).map_err(|e| not_made(e, &h.names.join(",")))?;
     if h.names.iter().any(|n| n == "cpuset")
         && let Err(e) = subtree::inherit_cpuset(&made)
     {
@@ -280,8 +312,7 @@ fn make_v1(h: &crate::hierarchy::V1, dir: &Path) -> Result<(Dir, Vec<PathBuf>)> 
 
 /// Makes `dir` in the v2 hierarchy.
 fn make_v2(mounted: &Mounted, dir: &Path, hybrid: bool) -> Result<(Dir, Vec<PathBuf>)> {
-    let (dir, made) =
-        Dir::create(&mounted.point, dir.to_owned()).context(|| "create the group in cgroup2")?;
+    let (dir, made) = Dir::create(&mounted.point, dir.to_owned()).map_err(|e| not_made(e, "cgroup2"))?;
     if !hybrid && let Err(e) = subtree::enable_controllers(&mounted.point, &dir) {
         remove_made(&made);
         return Err(e);

@@ -7,8 +7,7 @@ use taru_sys::errno;
 use taru_sys::process::{Pid, pidfd_open, pidfd_send_signal};
 
 use crate::Cgroup;
-use crate::dir::Dir;
-use crate::members::{below, numbers};
+use crate::members::pids_below;
 
 /// SIGKILL, which has this number on every architecture.
 const KILL: i32 = 9;
@@ -26,6 +25,7 @@ impl Cgroup {
     /// # Errors
     /// When the processes cannot be listed or signalled.
     pub fn kill_all(&self) -> Result<()> {
+        self.not_the_top("kill")?;
         let mut killed = false;
         if let Some(v2) = &self.v2 {
             killed = v2.dir.try_write("cgroup.kill", "1").is_ok();
@@ -55,6 +55,7 @@ impl Cgroup {
     /// # Errors
     /// When the processes cannot be listed, or one cannot be signalled for another reason than being gone.
     pub fn signal_all(&self, signal: i32) -> Result<()> {
+        self.not_the_top("signal")?;
         self.signal_frozen(signal, false)
     }
 
@@ -77,13 +78,7 @@ impl Cgroup {
     fn members(&self) -> Result<Vec<Pid>> {
         let mut all = Vec::new();
         for dir in self.dirs() {
-            for path in below(dir.path())? {
-                match Dir::open(path) {
-                    Ok(dir) => all.extend(numbers(&dir, "cgroup.procs")?),
-                    Err(e) if e.errno() == errno::NOENT => {}
-                    Err(e) => return Err(e).context(|| "open a nested group"),
-                }
-            }
+            all.extend(pids_below(dir)?);
         }
         all.sort_unstable();
         all.dedup();

@@ -51,6 +51,7 @@ mod skipped;
 mod stats;
 mod subtree;
 pub mod systemd;
+mod tree;
 
 pub use controller::Controller;
 pub use controllers::{weight_of_blkio, weight_of_shares};

@@ -3,23 +3,21 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::errno;
 use taru_sys::process::Pid;
-use taru_sys::{Errno, errno};
 
 use crate::Cgroup;
-use crate::dir::Dir;
+use crate::dir::{Dir, is_gone, read_file};
 use crate::hierarchy::Hierarchy;
 use crate::subtree;
+use crate::tree::walk;
 
 /// How often a move is tried again when the process is still being born (see [`write_pid`]).
 const ATTEMPTS: u32 = 10;
-
-/// The deepest nesting of groups that is followed; the kernel's own default has no bound.
-const MAX_DEPTH: usize = 64;
 
 /// Open files that let a process which does not see the cgroup mounts any more move itself into a group.
 ///
@@ -149,10 +147,7 @@ impl Cgroup {
     /// # Errors
     /// When a list cannot be read. A group that is gone has no processes.
     pub fn pids(&self) -> Result<Vec<Pid>> {
-        match self.list() {
-            Some(dir) => Ok(sorted(numbers(dir, "cgroup.procs")?)),
-            None => Ok(Vec::new()),
-        }
+        self.list().map_or(Ok(Vec::new()), |dir| pids_of(dir).map(sorted))
     }
 
     /// The processes in the group and all groups below it, ascending.
@@ -160,16 +155,7 @@ impl Cgroup {
     /// # Errors
     /// As [`Cgroup::pids`]'s.
     pub fn pids_recursive(&self) -> Result<Vec<Pid>> {
-        let Some(dir) = self.list() else { return Ok(Vec::new()) };
-        let mut all = Vec::new();
-        for path in below(dir.path())? {
-            match Dir::open(path) {
-                Ok(dir) => all.extend(numbers(&dir, "cgroup.procs")?),
-                Err(e) if e.errno() == errno::NOENT => {}
-                Err(e) => return Err(e).context(|| "open a nested group"),
-            }
-        }
-        Ok(sorted(all))
+        self.list().map_or(Ok(Vec::new()), |dir| pids_below(dir).map(sorted))
     }
 
     /// The directory whose list of processes is the group's: on v1 that of `devices` as with the peers,
@@ -218,48 +204,38 @@ fn write_pid(dir: &Dir, file: &str, pid: Pid) -> Result<()> {
     })
 }
 
-/// The positive numbers in `file` of `dir`, a line each.
-pub(crate) fn numbers(dir: &Dir, file: &str) -> Result<Vec<Pid>> {
-    let text = match dir.try_read(file) {
-        Ok(text) => text,
-        // The group is gone, or (EOPNOTSUPP) a threaded one, whose processes its domain lists.
-        Err(e) if is_gone(e.errno()) || e.errno() == errno::NOTSUP => return Ok(Vec::new()),
-        Err(e) => return Err(e).context(|| "list the processes of a group"),
+/// The processes of the group and of all below it, unsorted. A number of 0 stands for a process that has none here.
+pub(crate) fn pids_below(dir: &Dir) -> Result<Vec<Pid>> {
+    let mut all = Vec::new();
+    let mut visit = |at: BorrowedFd<'_>| {
+        all.extend(numbers(&read_at(at, "cgroup.procs")?));
+        Ok::<_, taru_sys::Error>(())
     };
-    Ok(text.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0).map(Pid).collect())
+    walk(dir, &mut visit).context(|| format!("list the processes below `{}`", dir.path().display()))?;
+    Ok(all)
 }
 
-/// Whether a file of a group failed because the group was removed meanwhile.
-pub(crate) fn is_gone(e: Errno) -> bool {
-    e == errno::NOENT || e == errno::NODEV
+/// The text of a list. A group that is gone has none, nor (EOPNOTSUPP) a threaded one, whose processes its domain lists.
+fn read_at(dir: BorrowedFd<'_>, file: &str) -> taru_sys::Result<String> {
+    match read_file(dir, file) {
+        Err(e) if is_gone(e.errno()) || e.errno() == errno::NOTSUP => Ok(String::new()),
+        other => other,
+    }
+}
+
+/// The positive numbers in a list, a line each.
+fn numbers(text: &str) -> impl Iterator<Item = Pid> {
+    text.lines().filter_map(|l| l.parse().ok()).filter(|pid| *pid > 0).map(Pid)
+}
+
+/// The processes of the group itself.
+pub(crate) fn pids_of(dir: &Dir) -> Result<Vec<Pid>> {
+    let text = read_at(dir.as_fd(), "cgroup.procs").context(|| "list the processes of a group")?;
+    Ok(numbers(&text).collect())
 }
 
 fn sorted(mut pids: Vec<Pid>) -> Vec<Pid> {
     pids.sort_unstable();
     pids.dedup();
     pids
-}
-
-/// `path` and all directories below it, parents before children. A group that is gone has none.
-pub(crate) fn below(path: &Path) -> Result<Vec<PathBuf>> {
-    let mut all = vec![path.to_owned()];
-    let mut next = 0;
-    let top = path.components().count();
-    while let Some(path) = all.get(next).cloned() {
-        next += 1;
-        if path.components().count() - top >= MAX_DEPTH {
-            continue;
-        }
-        let entries = match std::fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(e) if e.raw_os_error().is_some_and(|n| is_gone(Errno(n))) => continue,
-            Err(e) => return Err(e).context(|| format!("list `{}`", path.display())),
-        };
-        for entry in entries.flatten() {
-            if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                all.push(entry.path());
-            }
-        }
-    }
-    Ok(all)
 }

@@ -1,13 +1,13 @@
 //! A group's files by their names, and the groups that there are: what a command line needs beyond the typed limits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::dir::Dir;
 use crate::hierarchy::Hierarchy;
-use crate::members::{below, numbers};
+use crate::members::pids_of;
 use crate::{Cgroup, Controller};
 
 /// A group that exists.
@@ -66,7 +66,7 @@ pub fn list(hierarchy: &Hierarchy) -> Result<Vec<Listed>> {
             let Ok(relative) = dir.strip_prefix(&mounted.point) else { continue };
             let path = PathBuf::from("/").join(relative);
             let Ok(open) = Dir::open(dir.clone()) else { continue };
-            let processes = numbers(&open, "cgroup.procs").context(|| "list the groups")?.len();
+            let processes = pids_of(&open)?.len();
             let listed = all.entry(path.clone()).or_insert_with(|| Listed {
                 path,
                 hierarchies: BTreeSet::new(),
@@ -77,4 +77,22 @@ pub fn list(hierarchy: &Hierarchy) -> Result<Vec<Listed>> {
         }
     }
     Ok(all.into_values().collect())
+}
+
+/// `path` and all directories below it, parents before children; by path, since these are to be shown.
+fn below(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = vec![path.to_owned()];
+    let mut next = 0;
+    while let Some(path) = all.get(next).cloned() {
+        next += 1;
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            // Gone meanwhile, not ours to see, or nested beyond what a path can name.
+            Err(_) if next > 1 => continue,
+            Err(e) => return Err(e).context(|| format!("list `{}`", path.display())),
+        };
+        let is_dir = |e: &std::fs::DirEntry| e.file_type().is_ok_and(|t| t.is_dir());
+        all.extend(entries.flatten().filter(is_dir).map(|e| e.path()));
+    }
+    Ok(all)
 }

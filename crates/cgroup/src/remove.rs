@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::errno;
-use taru_sys::fs::{CWD, Unlink, unlinkat};
+use taru_sys::fs::CWD;
 
 use crate::Cgroup;
-use crate::members::below;
+use crate::dir::Dir;
+use crate::tree::{remove_below, rmdir};
 
 /// How long dying processes may take to leave. The kernel frees a group only after the last has exited.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,12 +23,13 @@ impl Cgroup {
     /// # Errors
     /// [`Kind::Busy`] with the number of processes left. The other hierarchies are removed nevertheless.
     pub fn remove(&self) -> Result<()> {
+        self.not_the_top("remove")?;
         let deadline = Instant::now() + PATIENCE;
         let mut left: Vec<PathBuf> = self.dirs().map(|d| d.path().to_owned()).collect();
         let mut pause = Duration::from_micros(200);
         loop {
             let mut errors = Vec::new();
-            left.retain(|path| match remove_tree(path) {
+            left.retain(|path| match remove_tree(path, deadline) {
                 Ok(()) => false,
                 Err(e) => {
                     errors.push(e);
@@ -57,18 +59,15 @@ impl Cgroup {
 }
 
 /// Removes the directory `path`, and if it is busy the ones below it first.
-fn remove_tree(path: &Path) -> taru_sys::Result<()> {
-    let remove = |path: &Path| match unlinkat(CWD, path, Unlink::Directory) {
-        Err(e) if e.errno() == errno::NOENT => Ok(()),
-        other => other,
-    };
-    match remove(path) {
+fn remove_tree(path: &Path, deadline: Instant) -> taru_sys::Result<()> {
+    match rmdir(CWD, path) {
         Err(e) if e.errno() == errno::BUSY => {
-            // Children are listed after parents, so backwards is bottom-up.
-            for nested in below(path).unwrap_or_default().iter().skip(1).rev() {
-                remove(nested)?;
+            match Dir::open(path.to_owned()) {
+                Ok(dir) => remove_below(&dir, deadline)?,
+                Err(e) if e.errno() == errno::NOENT => return Ok(()),
+                Err(e) => return Err(e),
             }
-            remove(path)
+            rmdir(CWD, path)
         }
         other => other,
     }

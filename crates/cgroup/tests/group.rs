@@ -102,6 +102,51 @@ fn groups_made_inside_are_removed_bottom_up() {
 }
 
 #[test]
+fn nesting_beyond_the_length_of_a_path_is_followed_and_removed() {
+    use std::os::fd::AsFd;
+    use std::path::Path;
+    use taru_sys::fs::{CWD, OpenFlags, mkdirat, openat};
+    let g = group!("nesting_beyond_the_length_of_a_path_is_followed_and_removed");
+    let mut child = g.sh("exec sleep 1000");
+    let pid = Pid(child.id() as i32);
+    // Forty names of 150 bytes are more than PATH_MAX, which is 4096.
+    let name = "n".repeat(150);
+    for path in g.group.paths().values() {
+        let mut at = openat(CWD, path, OpenFlags::PATH | OpenFlags::DIRECTORY, 0).unwrap();
+        for _ in 0..40 {
+            mkdirat(at.as_fd(), Path::new(&name), 0o755).unwrap();
+            at = openat(at.as_fd(), Path::new(&name), OpenFlags::PATH | OpenFlags::DIRECTORY, 0).unwrap();
+        }
+        let cpuset = path.components().any(|c| c.as_os_str() == "cpuset");
+        if !cpuset {
+            let procs = openat(at.as_fd(), Path::new("cgroup.procs"), OpenFlags::WRONLY, 0).unwrap();
+            std::io::Write::write_all(&mut std::fs::File::from(procs), pid.to_string().as_bytes()).unwrap();
+        }
+    }
+    assert_eq!(g.group.pids_recursive().unwrap(), [pid]);
+    g.group.kill_all().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
+    g.group.remove().unwrap();
+    assert!(g.group.paths().values().all(|p| !p.exists()));
+}
+
+#[test]
+fn the_top_of_a_hierarchy_is_left_alone() {
+    let hierarchy = taru_cgroup::Hierarchy::probe().unwrap();
+    let invalid = |e: taru_stdx::Error| assert_eq!(e.kind(), Kind::Invalid, "{}", e.chain());
+    for path in ["/", "", "/..", "./"] {
+        invalid(Cgroup::create(&hierarchy, path).unwrap_err());
+    }
+    let Ok(top) = Cgroup::find(&hierarchy, "/") else {
+        return taru_testkit::skip("the_top_of_a_hierarchy_is_left_alone", "cgroups");
+    };
+    invalid(top.kill_all().unwrap_err());
+    invalid(top.signal_all(0).unwrap_err());
+    invalid(top.freeze().unwrap_err());
+    invalid(top.remove().unwrap_err());
+}
+
+#[test]
 fn a_thread_moves_itself_by_an_open_file() {
     let g = group!("a_thread_moves_itself_by_an_open_file");
     if g.hierarchy.v1.is_empty() {

@@ -120,7 +120,7 @@ fn cpu_quota_throttles() {
     let mut child = g.sh("while :; do :; done");
     eventually("it is throttled", || g.group.stats().unwrap().cpu.throttled_periods >= 5);
     let cpu = g.group.stats().unwrap().cpu;
-    assert!(cpu.periods >= cpu.throttled_periods && cpu.throttled_ns > 0, "{cpu:?}");
+    assert!(cpu.periods >= cpu.throttled_periods, "{cpu:?}");
     // A quarter of a CPU, with room for what a tick takes too much.
     assert!(cpu.usage_ns == 0 || cpu.usage_ns < cpu.periods * 20_000_000 / 2 + 20_000_000, "{cpu:?}");
     g.group.kill_all().unwrap();

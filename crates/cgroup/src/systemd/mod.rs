@@ -102,7 +102,15 @@ pub fn start(
     let mut all = basic(unit, pid, v1);
     all.extend(properties::of_limits(limits, v1));
     all.extend_from_slice(properties);
-    start_unit(&mut bus, unit, &all).context(|| format!("start `{}`", unit.name))?;
+    let started = match start_unit(&mut bus, unit, &all) {
+        // Without those that an older systemd does not know; the files of the group are written in any case.
+        Err(e) if e.kind() == Kind::Invalid && all.iter().any(|(name, _)| properties::is_recent(name)) => {
+            all.retain(|(name, _)| !properties::is_recent(name));
+            start_unit(&mut bus, unit, &all)
+        }
+        other => other,
+    };
+    started.context(|| format!("start `{}`", unit.name))?;
     let group = group_of(hierarchy, unit, pid).and_then(|group| {
         let skipped = group.apply(limits)?;
         Ok((group, skipped))

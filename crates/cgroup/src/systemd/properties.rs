@@ -33,6 +33,11 @@ pub(super) fn of_limits(limits: &Limits, v1: bool) -> Vec<(String, Value)> {
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// Whether the property came with version 242 or 244; before, a unit with it is refused.
+pub(super) fn is_recent(name: &str) -> bool {
+    ["CPUQuotaPeriodUSec", "AllowedCPUs", "AllowedMemoryNodes"].contains(&name)
+}
+
 fn u64_of(max: Max) -> Value {
     match max {
         Max::Value(value) => Value::U64(value),
