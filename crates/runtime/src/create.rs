@@ -127,6 +127,15 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let mut undo_init = Undo::new();
     undo_init.push(|| end(&init));
     state.init = Some(state::Process::of_pid(init.pid.0)?);
+    let scope = match request.driver {
+        Driver::Systemd => Some(group::make_scope(&plan, &host, &spec.annotations, init.pid)?),
+        _ => None,
+    };
+    let mut undo_scope = Undo::new();
+    undo_scope.push(|| scope.as_ref().map_or(Ok(()), group::Made::take_back));
+    if let Some(made) = &scope {
+        state.cgroup = made.record();
+    }
     reservation.save(&state)?;
     let mut warnings = plan.warnings.clone();
     warnings.extend(prepare(&plan, &init)?);
@@ -140,10 +149,11 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         (terminal, _) => terminal,
     };
     report_pid(request, &init)?;
-    if let Some(made) = &group {
+    if let Some(made) = group.as_ref().or(scope.as_ref()) {
         warnings.extend(made.warnings.iter().cloned());
     }
     let record = reservation.commit(state)?;
+    undo_scope.commit();
     undo_init.commit();
     undo_group.commit();
     Ok(Created { record, init, terminal, warnings, spec, link: attached.then_some(link) })
@@ -208,7 +218,7 @@ fn spawn(
     let sources = sources::prepare(plan, host)?;
     let root_sources = sources::prepare_root(plan, host)?;
     let joiner = group.map(group::Made::joiner).transpose()?;
-    let cgroup_paths = group.map(group::Made::paths).unwrap_or_default();
+    let cgroup_paths = group.map(group::Made::paths);
     // Before the clone: what init sends or does in its first instant must find us waiting, not dying.
     let old_mask = signal::mask(&signal::Set::full());
     let init = |joins| Init {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use taru_cgroup::systemd::{self, Instance};
 use taru_stdx::{Error, Kind, Result};
 
 use crate::spec::Spec;
@@ -61,6 +62,9 @@ fn remove_group(record: &Record, spec: &Spec) -> Result<()> {
     // With a pid namespace all ended with init. Without, or after a join, some may be left.
     if !group.pids_recursive()?.is_empty() {
         group.kill_all()?;
+    }
+    if let Some(unit) = &record.state.cgroup.unit {
+        systemd::stop(Instance::for_caller(), unit)?;
     }
     group.remove()
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Component, Path, PathBuf};
 
+use taru_cgroup::systemd::{self, Instance, Unit};
 use taru_cgroup::{Cgroup, Hierarchy, Joiner, Limits};
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::process::Pid;
 
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::state::{CgroupRecord, Record};
+use crate::unit_properties;
 
 /// Who makes the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,7 +40,8 @@ impl Driver {
 /// A group made for a new container.
 pub(crate) struct Made {
     group: Cgroup,
-    driver: Driver,
+    /// The systemd unit it belongs to.
+    unit: Option<String>,
     /// What of the limits this host has no counterpart for, and where no group could be made.
     pub(crate) warnings: Vec<String>,
 }
@@ -47,9 +51,8 @@ pub(crate) struct Made {
 pub(crate) fn make(plan: &Plan, host: &Host, driver: Driver, rootless: Option<bool>) -> Result<Option<Made>> {
     match driver {
         Driver::Cgroupfs => make_directly(plan, host, rootless.unwrap_or(!host.is_privileged)).map(Some),
-        Driver::Systemd => Err(Error::new(Kind::Unsupported, "make the control group with systemd: not yet")
-            .hint("leave --systemd-cgroup out")),
-        Driver::Disabled => Ok(None),
+        // A scope is made around a process: see `make_scope`.
+        Driver::Systemd | Driver::Disabled => Ok(None),
     }
 }
 
@@ -67,13 +70,34 @@ fn make_directly(plan: &Plan, host: &Host, rootless: bool) -> Result<Made> {
     } else {
         (Cgroup::create(&host.hierarchy, path).context(what)?, Vec::new())
     };
-    let mut made = Made { group, driver: Driver::Cgroupfs, warnings: Vec::new() };
+    let mut made = Made { group, unit: None, warnings: Vec::new() };
     if let Err(e) = made.limit(&plan.limits, &refused) {
         let _ = made.take_back();
         return Err(e);
     }
     Ok(made)
 }
+
+/// Has systemd make a scope around `pid`, the init that waits for its first word, and set its limits.
+pub(crate) fn make_scope(plan: &Plan, host: &Host, annotations: &Annotations, pid: Pid) -> Result<Made> {
+    let instance = Instance::for_caller();
+    let unit = Unit::parse(&plan.cgroup_path, &plan.id, instance == Instance::User)?;
+    let properties = unit_properties::from_annotations(annotations)?;
+    let (group, skipped) = systemd::start(&host.hierarchy, instance, &unit, pid, &plan.limits, &properties)
+        .context(|| "make the control group with systemd")
+        .map_err(|e| {
+            if systemd::is_running() {
+                e
+            } else {
+                e.hint("systemd does not run here; leave --systemd-cgroup out")
+            }
+        })?;
+    let warnings = skipped.iter().map(ToString::to_string).collect();
+    Ok(Made { group, unit: Some(unit.name), warnings })
+}
+
+/// The annotations of a document.
+pub(crate) type Annotations = BTreeMap<String, String>;
 
 impl Made {
     fn limit(&mut self, limits: &Limits, refused: &[(String, Error)]) -> Result<()> {
@@ -95,10 +119,11 @@ impl Made {
 
     /// Removes the group again, if it was made here.
     pub(crate) fn take_back(&self) -> Result<()> {
-        if !self.group.is_new() {
-            return Ok(());
+        match &self.unit {
+            Some(unit) => systemd::stop(Instance::for_caller(), unit),
+            None if self.group.is_new() => self.group.remove(),
+            None => Ok(()),
         }
-        self.group.remove()
     }
 
     /// The v2 directory to clone into.
@@ -118,7 +143,8 @@ impl Made {
 
     /// What the record keeps.
     pub(crate) fn record(&self) -> CgroupRecord {
-        CgroupRecord { driver: self.driver.name().to_owned(), unit: None, paths: self.group.paths() }
+        let driver = if self.unit.is_some() { Driver::Systemd } else { Driver::Cgroupfs };
+        CgroupRecord { driver: driver.name().to_owned(), unit: self.unit.clone(), paths: self.group.paths() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `update`: other limits for a container that exists.
 
+use taru_cgroup::Hierarchy;
+use taru_cgroup::systemd::{self, Instance};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::plan::{Problems, translate_limits};
@@ -22,6 +24,10 @@ pub fn update(record: &Record, resources: &Resources) -> Result<Vec<String>> {
     }
     if record.state.cgroup.paths.is_empty() {
         return Err(Error::new(Kind::Unsupported, format!("{}: it has no control group", what())));
+    }
+    if let Some(unit) = &record.state.cgroup.unit {
+        // systemd writes its own idea of the limits again at a daemon-reload: it must know the new ones.
+        systemd::update(&Hierarchy::probe()?, Instance::for_caller(), unit, &limits).context(what)?;
     }
     let skipped = record.cgroup()?.apply(&limits).context(what)?;
     warnings.extend(skipped.iter().map(ToString::to_string));

@@ -14,16 +14,17 @@ mod rootfs;
 pub(crate) use rootfs::open_null;
 pub(crate) mod terminal;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use taru_cgroup::Joiner;
+use taru_cgroup::{Cgroup, Hierarchy, Joiner};
 use taru_mount::Mount;
 use taru_rootdir::{Proc, RootDir, Subset};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::ns::{self, Namespaces};
-use taru_sys::process::Program;
+use taru_sys::process::{Pid, Program};
 use taru_sys::{errno, fd, fs, keyring, process, sched, signal, user};
 
 use crate::hooks;
@@ -53,8 +54,9 @@ pub(crate) struct Init<'a> {
     pub gate: Gate,
     /// How many descriptors from 3 on the program gets.
     pub preserve_fds: u32,
-    /// The host's control group directories, for cgroup mounts.
-    pub cgroup_paths: std::collections::BTreeMap<String, std::path::PathBuf>,
+    /// The host's control group directories, for cgroup mounts; `None` if they are known only once
+    /// systemd has moved this process.
+    pub cgroup_paths: Option<BTreeMap<String, PathBuf>>,
 }
 
 impl Init<'_> {
@@ -106,6 +108,10 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     let Init { plan, spec, link, joiner, joins, sources, root_sources, gate, preserve_fds, cgroup_paths } =
         init;
     let host_pid = arrive(&link, joiner)?;
+    let cgroup_paths = match cgroup_paths {
+        Some(paths) => paths,
+        None => Cgroup::of_process(&Hierarchy::probe()?, Pid(host_pid))?.paths(),
+    };
     enter_namespaces(plan, &joins)?;
     drop(joins);
     terminal::new_session()?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use taru_mount::{Attr, Mount, MountAttr, Options, Propagation, change};
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::fs::FileType;
+use taru_sys::fs::{self, FileType, FsType, OpenFlags};
 use taru_sys::ns::Namespaces;
 
 use super::{copy_up, rootfs};
@@ -207,9 +207,11 @@ fn remount(root: &RootDir, mount: &MountPlan) -> Result<()> {
 fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, paths: &BTreeMap<String, PathBuf>) -> Result<()> {
     let target = mount_point(root, mount, true)?;
     let set = mount.options.set;
-    let only_v2 = paths.keys().all(String::is_empty);
-    if only_v2 {
-        let dir = paths.get("").map_or(Path::new("/sys/fs/cgroup"), PathBuf::as_path);
+    if paths.is_empty() {
+        let made = host_view(plan, set)?;
+        return made.attach(target).map(drop);
+    }
+    if let (1, Some(dir)) = (paths.len(), paths.get("")) {
         let made = hierarchy(plan, "", dir, set)?;
         propagate(&made, &mount.options)?;
         return made.attach(target).map(drop);
@@ -235,6 +237,22 @@ fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, paths: &BTreeMap<Stri
         change(holder.as_fd(), &attr, false).context(|| "make it read-only")?;
     }
     Ok(())
+}
+
+/// A container without a group of its own sees what the host process sees, all of it: below a user
+/// namespace a part of it cannot be had.
+fn host_view(plan: &Plan, set: Attr) -> Result<Mount> {
+    let path = Path::new("/sys/fs/cgroup");
+    let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
+    let dir = fs::openat(fs::CWD, path, flags, 0).context(|| "open the host's control groups")?;
+    let is_v2 = fs::fstatfs(dir.as_fd()).is_ok_and(|s| s.kind == FsType::CGROUP2);
+    if is_v2 {
+        return hierarchy(plan, "", path, set);
+    }
+    let made = sources::open(path, true, false)?;
+    made.propagation(Propagation::Private, true)?;
+    made.attributes(set, Attr::default(), true)?;
+    Ok(made)
 }
 
 /// One hierarchy with the container's group as its root: of the cgroup namespace, or bound.

@@ -128,7 +128,7 @@ impl Plan {
             personality: linux.personality.as_ref().and_then(|p| personality(p, &mut problems)),
             memory_policy: linux.memory_policy.as_ref().and_then(|p| memory_policy(p, &mut problems)),
             seccomp: linux.seccomp.as_ref().and_then(|text| seccomp(text.get(), &mut problems)),
-            limits: container_limits(linux, host, &namespaces, &mut problems),
+            limits: container_limits(linux, host, &mut problems),
             cgroup_path: linux.cgroups_path.clone(),
             mount_label: (!linux.mount_label.is_empty()).then(|| linux.mount_label.clone()),
             hooks: spec.hooks.clone().unwrap_or_default(),
@@ -310,20 +310,13 @@ pub(crate) fn seccomp(text: &str, problems: &mut Problems) -> Option<Program> {
     Some(program)
 }
 
-/// The document's limits. On top of its device rules stand the default devices, as in every runtime;
-/// without any rule nothing is limited, and where nodes cannot be made there is nothing to limit.
-fn container_limits(
-    linux: &spec::Linux,
-    host: &Host,
-    namespaces: &NamespacePlan,
-    problems: &mut Problems,
-) -> Limits {
+/// The document's limits. On top of its device rules stand the default devices, as in every runtime. A
+/// user without rights on the host can make no device node, so there is nothing to limit.
+fn container_limits(linux: &spec::Linux, host: &Host, problems: &mut Problems) -> Limits {
     let mut limits = linux.resources.as_ref().map(|r| limits::translate(r, problems)).unwrap_or_default();
-    let restricted = !limits.devices.is_empty();
-    if restricted {
+    if host.is_privileged {
         limits.devices.extend(limits::default_devices());
-    }
-    if !host.is_privileged || (namespaces.new.contains(Namespaces::USER) && !restricted) {
+    } else {
         limits.devices.clear();
     }
     limits
