@@ -1,19 +1,19 @@
 //! Overlay mounts: layers by descriptor or path, as many as the kernel takes.
 //!
 //! fsconfig(2) takes values of at most 255 bytes, so that the one `lowerdir=a:b:c` of mount(2) holds few
-//! layers. Kernel 6.7 appends them one by one with `lowerdir+`; before, we name the
-//! layers by their descriptors' numbers, relative to `/proc/self/fd` as the working directory: `3:4:5`.
+//! layers. Kernel 6.7 appends them one by one with `lowerdir+`. Before, we give the layers
+//! names of one letter: links in a tmpfs that is mounted nowhere and is the working directory for that moment, so
+//! that 115 of them fit: `lowerdir=a:b:c`.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use taru_rootdir::Proc;
 use taru_stdx::{Context, Error, Kind};
 use taru_sys::fs::{self, CWD, OpenFlags};
 use taru_sys::mount::{self, Attr};
 use taru_sys::{Errno, errno};
 
-use crate::context::{configure, failed, told};
+use crate::context::{configure, create, failed, told};
 use crate::mount::Mount;
 
 /// As everywhere, but a step of a mount fails with more than an [`Error`].
@@ -84,7 +84,8 @@ impl<'a> Overlay<'a> {
     /// The detached mount.
     ///
     /// # Errors
-    /// [`Kind::Limit`] for more than 500 layers; [`Kind::Invalid`] for none; overlay's own words otherwise.
+    /// [`Kind::Limit`] for more than 500 layers (115 before kernel 6.7); [`Kind::Invalid`] for none; overlay's
+    /// own words otherwise.
     pub fn mount(&self, attributes: Attr) -> Result<Mount> {
         let what = || "make the file system `overlay`";
         if self.lower.is_empty() {
@@ -99,7 +100,8 @@ impl<'a> Overlay<'a> {
             // EINVAL without a word: a kernel before 6.5, whose overlay is configured the old way and finds
             // the unknown option only when it is made. 6.5 and 6.6 have the words, but not the option.
             Err(e) if e.number == errno::INVAL && e.is_unknown_option() => {
-                in_own_fds(|| self.mount_with(attributes, |at| fds.by_number(at))).context(what)?
+                let names = Names::new(&fds).context(what)?;
+                inside(names.dir.as_fd(), || self.mount_with(attributes, |at| names.set(at))).context(what)?
             }
             done => done,
         }
@@ -143,7 +145,9 @@ impl Failure {
     }
 
     fn is_unknown_option(&self) -> bool {
-        !self.said || self.error.to_string().contains("nknown parameter")
+        let text = self.error.to_string();
+        // Before 6.5 the kernel collects the options in a page first, and that is what may be full.
+        !self.said || text.contains("nknown parameter") || text.contains("Legacy: Cumulative")
     }
 }
 
@@ -213,7 +217,8 @@ impl<'a> Handle<'a> {
             return mount::fsconfig_string(context, key, path);
         }
         match mount::fsconfig_fd(context, key, self.as_fd()) {
-            Err(e) if e.errno() == errno::INVAL || e.errno() == errno::BADF => {
+            // EOPNOTSUPP before 6.5, EINVAL before 6.13; an O_PATH handle may be EBADF.
+            Err(e) if [errno::INVAL, errno::NOTSUP, errno::BADF].contains(&e.errno()) => {
                 mount::fs_log(context);
                 let name = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
                 mount::fsconfig_string(context, key, &name)
@@ -245,15 +250,45 @@ impl<'a> Fds<'a> {
         }
         Ok(())
     }
+}
 
-    /// The old way: all layers in one value, as numbers below `/proc/self/fd`. Whether a kernel looks them
-    /// up now (6.5) or when the file system is made, the working directory has to be there.
-    fn by_number(&self, context: BorrowedFd<'_>) -> Result<(), Failure> {
-        let name = |h: &Handle<'_>| h.as_fd().as_raw_fd().to_string();
-        let lower: Vec<String> = self.lower.iter().map(name).collect();
-        let lower = lower.join(":");
+/// The old way: each directory has a name of one or two bytes.
+struct Names {
+    /// The root of a tmpfs that is mounted nowhere, with a link of each name.
+    dir: OwnedFd,
+    lower: Vec<String>,
+    writable: Option<(String, String)>,
+}
+
+impl Names {
+    fn new(fds: &Fds<'_>) -> Result<Names> {
+        let context = mount::fsopen("tmpfs").context(|| "name the layers")?;
+        let tmpfs = create(context.as_fd(), Attr::empty()).context(|| "name the layers")?;
+        // What can stand in an option and in a path as a name of its own.
+        let letters = ('!'..='~').filter(|c| !"/:,\\.".contains(*c)).chain('\u{a1}'..);
+        let mut names = letters.map(String::from);
+        let mut link = |handle: &Handle<'_>| -> Result<String> {
+            let name = names.next().unwrap_or_default();
+            let absolute = handle.path.filter(|p| p.is_absolute()).map(Path::to_owned);
+            let target =
+                absolute.unwrap_or_else(|| format!("/proc/self/fd/{}", handle.as_fd().as_raw_fd()).into());
+            fs::symlinkat(&target, tmpfs.as_fd(), Path::new(&name)).context(|| "name the layers")?;
+            Ok(name)
+        };
+        let lower = fds.lower.iter().map(&mut link).collect::<Result<_>>()?;
+        let writable = match &fds.writable {
+            Some((upper, work)) => Some((link(upper)?, link(work)?)),
+            None => None,
+        };
+        Ok(Names { dir: tmpfs, lower, writable })
+    }
+
+    /// Sets them all. Whether a kernel looks them up now (6.5) or when the file system is made, it does so
+    /// from the working directory.
+    fn set(&self, context: BorrowedFd<'_>) -> Result<(), Failure> {
+        let lower = self.lower.join(":");
         if lower.len() > MAX_VALUE {
-            let error = Error::new(Kind::Limit, "this kernel takes fewer layers (6.7 takes 500)");
+            let error = Error::new(Kind::Limit, "this kernel takes 115 layers (6.7 takes 500)");
             return Err(Failure { error, number: errno::TOOBIG, said: true });
         }
         let set = |key: &str, value: &str| {
@@ -261,19 +296,18 @@ impl<'a> Fds<'a> {
         };
         set("lowerdir", &lower)?;
         if let Some((upper, work)) = &self.writable {
-            set("upperdir", &name(upper))?;
-            set("workdir", &name(work))?;
+            set("upperdir", upper)?;
+            set("workdir", work)?;
         }
         Ok(())
     }
 }
 
-/// Runs `act` with `/proc/self/fd` as the working directory, and comes back whatever happens.
-fn in_own_fds<T>(act: impl FnOnce() -> T) -> Result<T> {
+/// Runs `act` with `dir` as the working directory, and comes back whatever happens.
+fn inside<T>(dir: BorrowedFd<'_>, act: impl FnOnce() -> T) -> Result<T> {
     let number = |e: taru_sys::Error| -> Errno { e.errno() };
-    let here = fs::openat(CWD, Path::new("."), OpenFlags::PATH, 0).context(|| "open `.`")?;
-    let fds = Proc::open()?.open_file("self/fd", OpenFlags::PATH | OpenFlags::DIRECTORY)?;
-    fs::fchdir(&fds).map_err(number).context(|| "enter `/proc/self/fd`")?;
+    let here = fs::openat(CWD, Path::new("."), OpenFlags::PATH, 0).map_err(number).context(|| "open `.`")?;
+    fs::fchdir(dir).map_err(number).context(|| "enter the layers' names")?;
     let done = act();
     fs::fchdir(&here).map_err(number).context(|| "return to the working directory")?;
     Ok(done)
@@ -331,7 +365,7 @@ mod tests {
             for dir in ["upper", "work", "on"] {
                 root.create_dir_all(Path::new(dir), 0o755).unwrap();
             }
-            let layers: Vec<_> = (0..40)
+            let layers: Vec<_> = (0..115)
                 .map(|n| {
                     let layer = format!("/a-long-name-to-fill-the-value/{n}");
                     root.create_file(Path::new(&format!("{layer}/f{n}")), 0o644).unwrap();
@@ -344,11 +378,13 @@ mod tests {
             overlay.writable = Some((Layer::Fd(upper.as_fd()), Layer::Fd(work.as_fd())));
             let fds = Fds::open(&overlay).unwrap();
             let before = fs::getcwd().unwrap();
-            let made = in_own_fds(|| overlay.mount_with(Attr::empty(), |at| fds.by_number(at))).unwrap();
+            let names = Names::new(&fds).unwrap();
+            let made =
+                inside(names.dir.as_fd(), || overlay.mount_with(Attr::empty(), |at| names.set(at))).unwrap();
             let mount = made.map_err(|f| f.error).unwrap();
             assert_eq!(fs::getcwd().unwrap(), before);
             mount.attach(root.resolve(Path::new("on")).unwrap()).unwrap();
-            assert!(Path::new("/mnt/on/f0").exists() && Path::new("/mnt/on/f39").exists());
+            assert!(Path::new("/mnt/on/f0").exists() && Path::new("/mnt/on/f114").exists());
             std::fs::write("/mnt/on/new", "").unwrap();
             assert!(Path::new("/mnt/upper/new").exists());
         });
