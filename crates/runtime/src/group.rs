@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use taru_cgroup::systemd::{self, Instance, Unit};
 use taru_cgroup::{Cgroup, Hierarchy, Joiner, Limits};
@@ -153,15 +154,26 @@ pub fn open(record: &CgroupRecord) -> Result<Cgroup> {
     Cgroup::open(&record.paths)
 }
 
+/// How long an init whose creator was killed may take to end.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// Removes what a killed `create` may have made before it could record it: the group that the document
-/// names, if nothing runs in it.
+/// names, if nothing runs in it. The half made init does for a moment: the kernel kills it with its creator.
 pub(crate) fn remove_unrecorded(id: &str, cgroup_path: &str) -> Result<()> {
     let path = if cgroup_path.is_empty() { id } else { cgroup_path };
     match Cgroup::find(&Hierarchy::probe()?, path) {
         Err(e) if e.kind() == Kind::NotFound => Ok(()),
         Err(e) => Err(e),
-        Ok(group) if group.pids_recursive()?.is_empty() => group.remove(),
-        Ok(_) => Ok(()),
+        Ok(group) => {
+            let until = Instant::now() + ENDING;
+            while !group.pids_recursive()?.is_empty() {
+                if Instant::now() > until {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            group.remove()
+        }
     }
 }
 
