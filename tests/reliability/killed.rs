@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use taru_testkit::{Container, Invocation, Sandbox, eventually, sandbox, sandbox_with_peers};
+use taru_testkit::{Container, Invocation, Output, Sandbox, eventually, sandbox, sandbox_with_peers};
 
 #[test]
 fn r05_the_foreground_runtime_is_killed() {
@@ -35,12 +35,13 @@ struct Point {
 
 /// Runs a program under `strace -D`, which makes the tracer the grandchild: what ends is the program
 /// itself. Its children may live on and be traced (a created container's init is); they are let go.
-fn run_traced(sandbox: &Sandbox, invocation: Invocation, options: &[&str]) {
+fn run_traced(sandbox: &Sandbox, invocation: Invocation, options: &[&str]) -> Output {
     let mut wrapper = vec!["strace", "-D", "-f", "-qq"];
     wrapper.extend_from_slice(options);
-    invocation.under(wrapper).output();
+    let output = invocation.under(wrapper).output();
     // Everything called strace in this pid namespace is ours.
     sandbox.runtime().beside(["busybox", "killall", "-q", "-KILL", "strace"]).output();
+    output
 }
 
 /// Every point of an invocation, from one traced run of it: system calls by name, with the largest count
@@ -76,10 +77,10 @@ fn some_of(points: &[Point], count: usize) -> Vec<Point> {
     (0..count).map(|index| points[index * points.len() / count].clone()).collect()
 }
 
-fn kill_at(sandbox: &Sandbox, point: &Point, invocation: Invocation) {
+fn kill_at(sandbox: &Sandbox, point: &Point, invocation: Invocation) -> Output {
     let inject = format!("inject={}:signal=SIGKILL:when={}", point.syscall, point.when);
     let trace = format!("trace={}", point.syscall);
-    run_traced(sandbox, invocation, &["-o", "/dev/null", "-e", &trace, "-e", &inject]);
+    run_traced(sandbox, invocation, &["-o", "/dev/null", "-e", &trace, "-e", &inject])
 }
 
 /// Sweeps one verb: `prepare` makes what it needs, `verb` is its invocation on that container.
@@ -99,14 +100,15 @@ fn sweep(sandbox: &Sandbox, prepare: impl Fn(&Container<'_>), verb: impl Fn(&Con
     for point in some_of(&points, sandbox.tries(40, usize::MAX)) {
         let container = fresh();
         prepare(&container);
-        kill_at(sandbox, &point, verb(&container));
+        let killed = kill_at(sandbox, &point, verb(&container));
+        let said = killed.stderr.trim();
         let deleted = container.delete_force();
         if deleted.status != 0 {
-            failures.push(format!("{point:?}: delete --force: {}", deleted.stderr.trim()));
+            failures.push(format!("{point:?} ({said}): delete --force: {}", deleted.stderr.trim()));
         }
         let left = sandbox.leaks().lines;
         if !left.is_empty() {
-            failures.push(format!("{point:?}: {}", left.join("; ")));
+            failures.push(format!("{point:?} ({said}): {}", left.join("; ")));
             sandbox.clear_leaks();
         }
     }
