@@ -101,7 +101,9 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let spec = Spec::parse(&document).context(|| format!("parse `{}`", config.display()))?;
     let host = Host::probe()?;
     state::check_id(request.id)?;
-    let mut plan = Plan::new(request.id, &bundle, &spec, &host, &request.options)?;
+    let kept = Some(request.store.seccomp_cache());
+    let options = plan::Options { seccomp_cache: kept, ..request.options.clone() };
+    let mut plan = Plan::new(request.id, &bundle, &spec, &host, &options)?;
     if stay == Stay::Foreground {
         // Before the program runs: it may ask at once.
         plan.process.size = own_size().or(plan.process.size);

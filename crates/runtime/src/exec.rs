@@ -85,7 +85,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     if request.console_socket.is_none() {
         plan.size = own_size().or(plan.size);
     }
-    let filter = filter(&spec)?;
+    let filter = filter(&spec, request.store)?;
     check_terminal(&plan, request)?;
     let console = match request.console_socket {
         Some(path) => Some(
@@ -157,10 +157,11 @@ fn decide(process: &spec::Process) -> Result<(ProcessPlan, Vec<String>)> {
 }
 
 /// The container's filter holds for every process in it.
-fn filter(spec: &Spec) -> Result<Option<Filter>> {
+fn filter(spec: &Spec, store: &Store) -> Result<Option<Filter>> {
     let text = spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
     let mut problems = Problems::default();
-    let filter = text.and_then(|text| plan::seccomp(text.get(), &mut problems));
+    let cache = store.seccomp_cache();
+    let filter = text.and_then(|text| plan::seccomp(text.get(), Some(&cache), &mut problems));
     problems.finish()?;
     Ok(filter)
 }

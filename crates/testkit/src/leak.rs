@@ -47,7 +47,11 @@ impl Snapshot {
         }
         for directory in watched {
             walk(directory, &mut |path| {
-                entries.insert(format!("file {}", path.display()));
+                // Compiled seccomp filters are kept on purpose, by taru and by crun, for the next container.
+                let is_kept = path.iter().any(|part| part == "@seccomp" || part == ".cache");
+                if !is_kept {
+                    entries.insert(format!("file {}", path.display()));
+                }
             });
         }
         Self { entries }

@@ -58,7 +58,11 @@ impl Bundle {
             id: &self.id,
             bundle: self.bundle.as_deref().unwrap_or(Path::new(".")),
             config: self.config.as_deref(),
-            options: Options { no_new_keyring: self.no_new_keyring, no_pivot: self.no_pivot },
+            options: Options {
+                no_new_keyring: self.no_new_keyring,
+                no_pivot: self.no_pivot,
+                ..Options::default()
+            },
             driver: match settings.cgroup_manager {
                 CgroupManager::Cgroupfs => Driver::Cgroupfs,
                 CgroupManager::Systemd => Driver::Systemd,

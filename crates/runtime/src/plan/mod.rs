@@ -15,7 +15,7 @@ mod sysctl;
 use std::path::{Path, PathBuf};
 
 use taru_cgroup::Limits;
-use taru_seccomp::Program;
+use taru_seccomp::{Profile, Program};
 use taru_stdx::Result;
 use taru_sys::ns::Namespaces;
 use taru_sys::sched;
@@ -39,6 +39,8 @@ pub struct Options {
     pub no_new_keyring: bool,
     /// Enter the root with chroot(2) over a moved mount instead of pivot_root(2): for a root on a ramdisk.
     pub no_pivot: bool,
+    /// Where compiled seccomp filters are kept; without it each is compiled anew.
+    pub seccomp_cache: Option<PathBuf>,
 }
 
 /// A container decided.
@@ -127,7 +129,10 @@ impl Plan {
             net_devices: net_devices(linux, &namespaces, &mut problems),
             personality: linux.personality.as_ref().and_then(|p| personality(p, &mut problems)),
             memory_policy: linux.memory_policy.as_ref().and_then(|p| memory_policy(p, &mut problems)),
-            seccomp: linux.seccomp.as_ref().and_then(|text| seccomp(text.get(), &mut problems)),
+            seccomp: linux
+                .seccomp
+                .as_ref()
+                .and_then(|text| seccomp(text.get(), options.seccomp_cache.as_deref(), &mut problems)),
             limits: container_limits(linux, host, &mut problems),
             cgroup_path: linux.cgroups_path.clone(),
             mount_label: (!linux.mount_label.is_empty()).then(|| linux.mount_label.clone()),
@@ -301,10 +306,14 @@ fn memory_policy(p: &spec::MemoryPolicy, problems: &mut Problems) -> Option<(u32
     Some((mode, nodes?))
 }
 
-pub(crate) fn seccomp(text: &str, problems: &mut Problems) -> Option<Program> {
-    let profile = problems.ok(taru_seccomp::Profile::parse(text))??;
-    let program = problems.ok(taru_seccomp::compile(&profile))?;
-    if program.has_listener() && profile.listener_path.is_none() {
+/// The filter, from the directory `cache` if it was compiled before.
+pub(crate) fn seccomp(text: &str, cache: Option<&Path>, problems: &mut Problems) -> Option<Program> {
+    let program = match cache {
+        Some(directory) => taru_seccomp::Cache::new(directory).program(text),
+        None => Profile::parse(text).and_then(|p| p.map(|p| taru_seccomp::compile(&p)).transpose()),
+    };
+    let program = problems.ok(program)??;
+    if program.has_listener() && problems.ok(Profile::parse(text))??.listener_path.is_none() {
         problems.invalid("check linux.seccomp: SCMP_ACT_NOTIFY needs listenerPath");
     }
     Some(program)

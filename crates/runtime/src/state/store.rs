@@ -33,6 +33,11 @@ impl Store {
         &self.root
     }
 
+    /// Where compiled seccomp filters are kept: a name that is no container's id.
+    pub fn seccomp_cache(&self) -> PathBuf {
+        self.root.join("@seccomp")
+    }
+
     /// Makes `id` ours, exclusively, and locks it. Dropped without [`Reservation::commit`], it is free again.
     ///
     /// What a killed `create` left before it wrote a record is taken over.
