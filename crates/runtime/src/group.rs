@@ -13,7 +13,6 @@ use taru_sys::process::Pid;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::state::{CgroupRecord, Record};
-use crate::unit_properties;
 
 /// Who makes the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,7 +82,10 @@ fn make_directly(plan: &Plan, host: &Host, rootless: bool) -> Result<Made> {
 pub(crate) fn make_scope(plan: &Plan, host: &Host, annotations: &Annotations, pid: Pid) -> Result<Made> {
     let instance = Instance::for_caller();
     let unit = Unit::parse(&plan.cgroup_path, &plan.id, instance == Instance::User)?;
-    let properties = unit_properties::from_annotations(annotations)?;
+    let properties = annotations
+        .iter()
+        .filter_map(|(key, text)| Some(systemd::property(key.strip_prefix(PROPERTY)?, text)))
+        .collect::<Result<Vec<_>>>()?;
     let (group, skipped) = systemd::start(&host.hierarchy, instance, &unit, pid, &plan.limits, &properties)
         .context(|| "make the control group with systemd")
         .map_err(|e| {
@@ -96,6 +98,9 @@ pub(crate) fn make_scope(plan: &Plan, host: &Host, annotations: &Annotations, pi
     let warnings = skipped.iter().map(ToString::to_string).collect();
     Ok(Made { group, unit: Some(unit.name), warnings })
 }
+
+/// What annotations that set properties of the unit begin with, as in runc and crun.
+const PROPERTY: &str = "org.systemd.property.";
 
 /// The annotations of a document.
 pub(crate) type Annotations = BTreeMap<String, String>;

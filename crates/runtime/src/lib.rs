@@ -23,6 +23,5 @@ pub mod spec;
 pub mod spec_template;
 pub mod start;
 pub mod state;
-mod unit_properties;
 pub mod update;
 mod wire;
