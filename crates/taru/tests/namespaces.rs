@@ -548,6 +548,10 @@ fn an_ordinary_user_changes_the_root_too() {
             );
         }
         assert_eq!(String::from_utf8(done.stdout).unwrap(), "4711\nbin\nlib\nlib64\nusr\n", "{text}");
+        std::fs::create_dir_all("/mnt/tree/proc").unwrap();
+        let done = as_user(&["--proc", "--ro"]);
+        assert_eq!(String::from_utf8(done.stdout).unwrap(), "4711\nbin\nlib\nlib64\nproc\nusr\n");
+        std::fs::remove_dir("/mnt/tree/proc").unwrap();
         let done = as_user(&["--map-root-user"]);
         assert_eq!(String::from_utf8(done.stdout).unwrap(), "0\nbin\nlib\nlib64\nusr\n");
     });
