@@ -486,4 +486,18 @@ mod tests {
         );
         assert_eq!(one("size=").data(), [("size", Some(""))]);
     }
+
+    #[test]
+    fn every_pair_of_words_is_something_a_kernel_could_take() {
+        let times = Attr::ATIME;
+        for first in known() {
+            for second in known() {
+                let o = parse([first, second]).unwrap();
+                let clash = |set: Attr, clear: Attr| set.without(times).intersects(clear.without(times));
+                assert!(!clash(o.set, o.clear), "{first},{second}");
+                assert!(!clash(o.recursive_set, o.recursive_clear), "{first},{second}");
+                assert!(!o.set.intersects(times) || o.clear.contains(times), "{first},{second}");
+            }
+        }
+    }
 }
