@@ -137,19 +137,16 @@ impl Proc {
         self.find(Path::new(path), flags).map(File::from).context(|| self.named("open", path))
     }
 
-    /// Writes `content` to `path` in one call, as attributes, maps and sysctls want it. Where this procfs has
-    /// `sys/...` or `self/...` covered or read-only, a private instance is used.
+    /// Writes `content` to `path` in one call, as attributes, maps and sysctls want it.
     ///
     /// # Errors
     /// As open(2) and write(2), with the path.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<()> {
         let what = || self.named("write", path);
         let file = match self.find(Path::new(path), OpenFlags::WRONLY) {
-            // Inside a container's own /proc, sys is read-only, and whoever may mount there covers what it
-            // likes. Only these two mean the same in every instance: numbers of processes may not.
-            Err(e @ (errno::ROFS | errno::XDEV)) if self.is_root() && is_everywhere(path) => {
-                let subset = if path.starts_with("sys/") { Subset::All } else { Subset::Pids };
-                let private = Proc::private(subset).map_err(|_| e).context(what)?;
+            // Inside a container's own /proc, sys is read-only or covered.
+            Err(e @ (errno::ROFS | errno::XDEV)) if path.starts_with("sys/") => {
+                let private = Proc::private(Subset::All).map_err(|_| e).context(what)?;
                 private.find(Path::new(path), OpenFlags::WRONLY).context(what)?
             }
             found => found.context(what)?,
@@ -218,11 +215,6 @@ impl Proc {
         self.follow(&format!("self/fd/{}", fd.as_fd().as_raw_fd()), flags)
     }
 
-    /// Whether this is procfs' root, not the directory of one process.
-    fn is_root(&self) -> bool {
-        self.name == "/proc"
-    }
-
     fn named(&self, verb: &str, path: &str) -> String {
         format!("{verb} `{}/{path}`", self.name)
     }
@@ -287,11 +279,6 @@ impl Proc {
         }
         if flags.contains(OpenFlags::PATH) { Ok(dir) } else { Err(errno::ISDIR) }
     }
-}
-
-/// Whether `path` means the same in every procfs that the caller could have.
-fn is_everywhere(path: &str) -> bool {
-    path.starts_with("sys/") || path.starts_with("self/")
 }
 
 /// What of procfs a private instance shows.

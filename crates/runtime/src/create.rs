@@ -7,10 +7,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Kind, Result, Undo};
 use taru_sys::ns::{self, Namespaces};
+use taru_sys::poll::{events, poll};
 use taru_sys::process::{self, Child, Clone, Pid};
 use taru_sys::{errno, fs, sched, signal, socket};
 
@@ -95,12 +97,12 @@ enum Stay {
 }
 
 fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
+    state::check_id(request.id)?;
     let bundle = absolute(request.bundle)?;
     let config = request.config.map_or_else(|| bundle.join(CONFIG), Path::to_owned);
     let document = read_document(&config)?;
     let spec = Spec::parse(&document).context(|| format!("parse `{}`", config.display()))?;
     let host = Host::probe()?;
-    state::check_id(request.id)?;
     let kept = Some(request.store.seccomp_cache());
     let options = plan::Options { seccomp_cache: kept, ..request.options.clone() };
     let mut plan = Plan::new(request.id, &bundle, &spec, &host, &options)?;
@@ -477,11 +479,16 @@ fn converse(
     }
 }
 
+/// How long an init that closed its link may take to have ended.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// An init that ended without a word was killed; by what is the best hint there is.
 fn explain_end(error: Error, init: &Child) -> Error {
     if error.kind() != Kind::System {
         return error;
     }
+    // The link closes a moment before the process has ended.
+    let _ = poll([(init.pidfd.as_fd(), events::IN)], Some(ENDING));
     match process::try_wait_pidfd(init.pidfd.as_fd()) {
         Ok(Some(process::Exit::Signal(signal))) => {
             let name = signal::name(signal);

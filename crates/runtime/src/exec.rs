@@ -94,7 +94,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         ),
         None => None,
     };
-    let pidfd = kill::open_init(&record)?.ok_or_else(stopped)?;
+    let pidfd = kill::open_init(&record)?.ok_or_else(|| stopped(request.id))?;
     let group = group::below(&record, request.sub_groups)?;
     let _blocked = Blocked::all();
     if let Some(first) = &plan.first_affinity {
@@ -136,17 +136,20 @@ fn check_status(record: &Record, request: &Request<'_>) -> Result<()> {
     match record.status()? {
         Status::Running | Status::Created => Ok(()),
         Status::Paused if request.ignore_paused => Ok(()),
-        Status::Paused => Err(Error::new(
-            Kind::State,
-            "cannot exec in a paused container (use --ignore-paused to override)",
-        )),
-        Status::Stopped => Err(stopped()),
-        Status::Creating => Err(Error::new(Kind::State, "cannot exec in a container that is being created")),
+        Status::Paused => {
+            Err(refuse("cannot exec in a paused container (use --ignore-paused to override)", request.id))
+        }
+        Status::Stopped => Err(stopped(request.id)),
+        Status::Creating => Err(refuse("cannot exec in a container that is being created", request.id)),
     }
 }
 
-fn stopped() -> Error {
-    Error::new(Kind::State, "cannot exec in a stopped container")
+fn stopped(id: &str) -> Error {
+    refuse("cannot exec in a stopped container", id)
+}
+
+fn refuse(why: &str, id: &str) -> Error {
+    Error::new(Kind::State, format!("{why}: `{id}`"))
 }
 
 fn decide(process: &spec::Process) -> Result<(ProcessPlan, Vec<String>)> {

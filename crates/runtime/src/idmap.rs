@@ -51,8 +51,11 @@ fn text(map: &[IdMapping]) -> String {
 
 fn write_file(pid: Pid, name: &str, content: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{name}");
-    std::fs::write(&path, content)
-        .context(|| format!("write `{}` to `{path}`", content.trim().replace('\n', ", ")))
+    let what = || format!("write `{}` to `{path}`", content.trim().replace('\n', ", "));
+    std::fs::write(&path, content).context(what).map_err(|e| match e.kind() {
+        Kind::Invalid => e.hint("ranges must not overlap, and must not be empty"),
+        _ => e,
+    })
 }
 
 fn run_helper(program: &str, pid: Pid, map: &[IdMapping]) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::state::{Record, Status};
 pub fn kill(record: &Record, signal: i32, all: bool) -> Result<()> {
     let status = record.status()?;
     if status == Status::Stopped && !all {
-        return Err(Error::new(Kind::State, "container not running"));
+        return Err(not_running(record));
     }
     let shares_pids = !record.state.namespaces.iter().any(|name| name == "pid");
     if all || (shares_pids && signal == signal::SIGKILL) {
@@ -29,7 +29,7 @@ pub fn kill(record: &Record, signal: i32, all: bool) -> Result<()> {
         return group.signal_all(signal);
     }
     let Some(init) = open_init(record)? else {
-        return Err(Error::new(Kind::State, "container not running"));
+        return Err(not_running(record));
     };
     send(&init, signal)?;
     // A frozen process does not even die (cgroup v1).
@@ -48,6 +48,10 @@ pub(crate) fn open_init(record: &Record) -> Result<Option<OwnedFd>> {
         other => other.context(|| "open the container's init")?,
     };
     Ok(record.live_init()?.map(|_| pidfd))
+}
+
+fn not_running(record: &Record) -> Error {
+    Error::new(Kind::State, format!("container not running: `{}`", record.state.id))
 }
 
 fn send(pidfd: &OwnedFd, signal: i32) -> Result<()> {

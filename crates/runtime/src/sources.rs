@@ -26,7 +26,9 @@ pub(crate) fn open(source: &Path, recursive: bool, nofollow: bool) -> Result<Mou
     if nofollow {
         flags |= OpenTree::SYMLINK_NOFOLLOW;
     }
-    let fd = open_tree(CWD, source, flags).context(|| format!("open the source `{}`", source.display()))?;
+    let fd = open_tree(CWD, source, flags)
+        .map_err(|e| e.errno())
+        .context(|| format!("open the source `{}`", source.display()))?;
     Ok(Mount::from_fd(fd))
 }
 

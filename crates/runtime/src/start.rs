@@ -24,9 +24,11 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>> {
     let _lock = record.lock()?;
     match record.status()? {
         Status::Created => {}
-        Status::Stopped => return Err(refuse("cannot start a container that has stopped")),
-        Status::Creating => return Err(refuse("cannot start a container that is being created")),
-        Status::Running | Status::Paused => return Err(refuse("cannot start an already running container")),
+        Status::Stopped => return Err(refuse("cannot start a container that has stopped", id)),
+        Status::Creating => return Err(refuse("cannot start a container that is being created", id)),
+        Status::Running | Status::Paused => {
+            return Err(refuse("cannot start an already running container", id));
+        }
     }
     let spec = Spec::parse(&record.config()?)?;
     let link = Link::from(connect(&record)?);
@@ -37,8 +39,8 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>> {
     Ok(poststart(&spec, &record))
 }
 
-fn refuse(why: &str) -> Error {
-    Error::new(Kind::State, why)
+fn refuse(why: &str, id: &str) -> Error {
+    Error::new(Kind::State, format!("{why}: `{id}`"))
 }
 
 /// Hears init out until it executes its program, which closes the link.

@@ -295,7 +295,7 @@ fn random_profiles(
 fn random_x86(test: &str, shape: Shape<'_>) {
     let Some(mut libseccomp) = Libseccomp::start(test) else { return };
     let x86 = [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm];
-    random_profiles(&mut libseccomp, 7, Arch::X86_64, &x86, shape, 60);
+    random_profiles(&mut libseccomp, 7, Arch::X86_64, &x86, shape, 120);
 }
 
 /// The default profile, whatever the capabilities: every number with every border value, and how long the
@@ -425,7 +425,7 @@ fn every_rule_counts() {
         Shape { ops: OPS, values: VALUES, args: 3, indices: 4, rules: 9, mixed: false, distinct: false };
     let mut random = Random(23);
     let (mut compared, mut differ) = (0, 0);
-    for _ in 0..100 {
+    for _ in 0..200 {
         let mut profile = random_profile(&mut random, &[Arch::Aarch64], shape);
         profile.default_errno = Some(38);
         let ours = compile_for(&profile, Arch::X86_64).unwrap();

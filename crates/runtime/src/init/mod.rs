@@ -277,8 +277,9 @@ fn set_sysctls(plan: &Plan) -> Result<()> {
     }
     let proc = Proc::private(Subset::All).or_else(|_| Proc::open())?;
     for (path, value) in &plan.sysctl {
+        let name = path.strip_prefix("sys/").unwrap_or(path).replace('/', ".");
         proc.write(path, value.as_bytes())
-            .context(|| format!("set the kernel parameter `{path}` to `{value}`"))?;
+            .context(|| format!("set the kernel parameter `{name}` to `{value}`"))?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) fn mount(plan: &Plan, mut prepared: Vec<Mount>) -> Result<RootDir> {
     let root = &plan.root;
     cut_propagation(plan)?;
     let what = || format!("mount the root `{}`", root.path.display());
-    let dir = RootDir::open(&root.path).context(what)?;
+    let dir = RootDir::open(&root.path)?;
     let attached = match &root.overlay {
         Some(overlay) => {
             let in_userns = plan.namespaces.has(Namespaces::USER);

@@ -110,7 +110,10 @@ impl Plan {
             problems.invalid("check process: it is missing");
             &nobody
         });
-        let process = ProcessPlan::new(process, host.capabilities, &mut problems);
+        // One that is missing has no further problems.
+        let mut unheard = Problems::default();
+        let heard = if spec.process.is_some() { &mut problems } else { &mut unheard };
+        let process = ProcessPlan::new(process, host.capabilities, heard);
         check_labels(&process, linux, host, &mut problems);
         let namespaces = NamespacePlan::new(linux, &mut problems);
         check_names(spec, &namespaces, &mut problems);

@@ -171,6 +171,11 @@ impl Spec {
     /// # Errors
     /// [`Kind::Invalid`] with line and column.
     pub fn parse(text: &[u8]) -> Result<Spec> {
+        // serde takes an array for a struct, by position; nobody means that.
+        let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+        if first.is_some_and(|byte| *byte != b'{') {
+            return Err(Error::invalid("it is no JSON object"));
+        }
         serde_json::from_slice(text).map_err(|e| Error::invalid(e.to_string()))
     }
 }

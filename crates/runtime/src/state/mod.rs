@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! ROOT/                 0700; /run/taru/runtime, or $XDG_RUNTIME_DIR/taru/runtime: a reboot clears it, as it clears the processes
-//! ├── @seccomp/         0700, compiled filters by their profile's text (`taru_seccomp::Cache`); no id has an `@`
 //! └── ID/               0700, made exclusively: whoever makes it owns the id. Its flock(2) is the container's lock
 //!     ├── state.json    0600, replaced whole: `State`, version 1
 //!     ├── config.json   0600, the bundle's document as it was at `create`, for exec and the hooks of delete
