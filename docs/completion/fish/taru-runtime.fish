@@ -97,6 +97,7 @@ complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -s e -l 
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -s c -l cap -d 'Add a capability' -r
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -l apparmor -d 'Its AppArmor profile' -r
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -l process-label -d 'Its SELinux label' -r
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -l cgroup -d 'Put it into an existing group below the container\'s, of one controller or of all' -r
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -l pid-file -d 'Write its pid to FILE' -r -F
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -l console-socket -d 'Send the terminal\'s master side to the AF_UNIX socket PATH' -r -F
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -l pidfd-socket -d 'Send a pidfd of it to the AF_UNIX socket PATH' -r -F

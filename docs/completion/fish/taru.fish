@@ -532,7 +532,7 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand rm" -s f -l force -d 'Kill those that run'
 complete -c taru -n "__fish_taru_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand run" -l rootfs -d 'Use the directory DIR as the root' -r -F
-complete -c taru -n "__fish_taru_using_subcommand run" -l rw -d 'Let the program change PATH of the host; without a PATH, the directory given with --rootfs itself' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l rw -d 'Let the program change PATH of the host; behind --rootfs without a PATH, that directory itself' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l ro -d 'Show PATH of the host, read-only' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -s v -l bind -l volume -d 'Show SRC of the host at DST, writable unless :ro follows' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l name -d 'Give the container this name' -r
@@ -557,6 +557,7 @@ complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-bps -d 'Li
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-bps -d 'Limit bytes written to a device each second' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-iops -d 'Limit reads from a device each second, such as /dev/sda:1000' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-iops -d 'Limit writes to a device each second' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l cgroup-parent -d 'Make the control group below PATH of each hierarchy' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
