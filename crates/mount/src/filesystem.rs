@@ -15,7 +15,7 @@ impl Mount {
     /// among them makes the file system itself read-only), `attributes` those of the mount.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for a type the kernel does not have; otherwise the file system's own words
+    /// [`taru_stdx::Kind::Unsupported`] for a type the kernel does not have; otherwise the file system's own words
     /// where it has some.
     pub fn fs(
         fstype: &str,
