@@ -95,8 +95,11 @@ pub(crate) struct Typed {
 
 /// The whole definition, for man pages and completions.
 pub fn command() -> clap::Command {
-    let all = COMMANDS.iter().map(|entry| (entry.define)(clap::Command::new(entry.name)));
-    root().subcommands(all)
+    root().subcommands(COMMANDS.iter().map(define))
+}
+
+fn define(entry: &Entry) -> clap::Command {
+    (entry.define)(clap::Command::new(entry.name)).args_override_self(true)
 }
 
 /// What `--version` prints: engines read the name and version, `commit:` and `spec:`.
@@ -117,7 +120,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, clap::Error> {
     let entry = typed_command(args).and_then(|name| COMMANDS.iter().find(|entry| name == entry.name));
     let mut matches = match entry {
         Some(entry) => {
-            let only = (entry.define)(clap::Command::new(entry.name));
+            let only = define(entry);
             root().subcommand(only).try_get_matches_from(args)?
         }
         None => command().try_get_matches_from(args)?,
@@ -187,6 +190,8 @@ fn root() -> clap::Command {
     // The name stands in what users read, whatever the file is called.
     Global::augment_args(clap::Command::new("taru-runtime").bin_name("taru-runtime"))
         .about("Run OCI containers")
+        // An engine may put its own options before the user's: the last one holds, as with runc.
+        .args_override_self(true)
         .subcommand_value_name("COMMAND")
         .subcommand_help_heading("Commands")
         .override_usage("taru-runtime [GLOBAL OPTIONS] COMMAND [OPTIONS] [ID]")

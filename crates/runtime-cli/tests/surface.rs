@@ -75,7 +75,7 @@ fn mistakes_are_one_line_and_hints_with_runcs_statuses() {
         let done = taru(args);
         let lines: Vec<&str> = done.err.lines().collect();
         assert_eq!(lines[0], format!("taru-runtime: {message}"), "{args:?}");
-        assert!(lines.len() > 1 && lines[1..].iter().all(|l| l.starts_with("hint: ")), "{}", done.err);
+        assert!(lines[1..].iter().all(|l| l.starts_with("hint: ")), "{}", done.err);
         assert_eq!((done.status, done.out.as_str()), (status, ""), "{args:?}");
     }
     assert!(taru(&["lst"]).err.contains("hint: a similar command exists: 'list'\n"));
@@ -135,6 +135,19 @@ fn an_unknown_container_is_named_where_engines_look() {
     let done = taru(&["--log", &dir.path("no/such/log"), "state", "web"]);
     assert_eq!(done.status, 1);
     assert!(done.err.contains("open the log"), "{}", done.err);
+}
+
+#[test]
+fn the_last_of_repeated_options_holds() {
+    let dir = Dir::new("repeated");
+    let (first, last) = (dir.path("first"), dir.path("last"));
+    let done = taru(&["--root", &first, "--debug", "--debug", "--root", &last, "state", "web"]);
+    assert!(done.err.contains(&format!("hint: `taru-runtime --root {last} list`")), "{}", done.err);
+    let done = taru(&["--root", &last, "list", "--format", "table", "--format", "json"]);
+    assert_eq!((done.status, done.out.as_str()), (0, "[]\n"));
+    // What adds up still does: both are looked at.
+    let exec = ["--root", &last, "exec", "-e", "A=1", "-e", "B=2", "web", "env"];
+    assert!(taru(&exec).err.contains("does not exist"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct Features {
     pub linux: Linux,
     /// What the specification has no word for.
     pub annotations: BTreeMap<&'static str, String>,
-    /// Annotations of a container that change what happens on the host.
+    /// Annotations of a container that change what happens on the host; one that ends with a dot is a prefix.
     pub potentially_unsafe_config_annotations: Vec<&'static str>,
 }
 
@@ -135,7 +135,6 @@ pub fn features() -> Features {
         linux: Linux {
             namespaces: vec!["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             capabilities: Capabilities::all_known().names().collect(),
-            // The systemd driver is not there yet.
             cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
             seccomp: seccomp(),
             apparmor: Enabled { enabled: true },
@@ -146,7 +145,7 @@ pub fn features() -> Features {
             net_devices: Enabled { enabled: true },
         },
         annotations: BTreeMap::from([("io.taru.runtime.version", env!("CARGO_PKG_VERSION").to_owned())]),
-        potentially_unsafe_config_annotations: vec!["io.taru.rootfs"],
+        potentially_unsafe_config_annotations: vec!["io.taru.rootfs", "org.systemd.property."],
     }
 }
 
