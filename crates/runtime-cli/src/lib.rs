@@ -11,6 +11,7 @@
 
 pub mod arguments;
 mod commands;
+pub mod global;
 mod input;
 mod log;
 mod output;

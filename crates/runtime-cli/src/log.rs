@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use taru_stdx::{Context, Result};
 
-use crate::arguments::{Global, LogFormat, LogLevel};
+use crate::global::{Global, LogFormat, LogLevel};
 
 /// Where messages go.
 #[derive(Debug, Clone)]

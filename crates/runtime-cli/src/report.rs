@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use taru_stdx::{Error, Kind, Result};
 
-use crate::arguments::{GLOBAL, LogFormat, LogLevel, typed_command, typed_value};
+use crate::arguments::{GLOBAL, typed_command, typed_value};
 use crate::commands::COMMANDS;
+use crate::global::{LogFormat, LogLevel};
 use crate::log::Log;
 use crate::output;
 

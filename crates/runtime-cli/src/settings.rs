@@ -6,7 +6,7 @@ use taru_runtime::state::Store;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::user;
 
-use crate::arguments::{CgroupManager, Global};
+use crate::global::{CgroupManager, Global};
 use crate::log::Log;
 
 /// Where state is kept and how control groups are made.

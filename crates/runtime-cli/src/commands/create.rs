@@ -12,8 +12,8 @@ use taru_runtime::state::Store;
 use taru_stdx::Result;
 use taru_sys::process::Exit;
 
-use crate::arguments::CgroupManager;
 use crate::commands::Verb;
+use crate::global::CgroupManager;
 use crate::settings::Settings;
 
 /// What `create` and `run` have in common.
