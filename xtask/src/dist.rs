@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use taru_stdx::{Context, Error, Kind, Result};
 
@@ -14,14 +15,13 @@ const PT_INTERP: u32 = 3;
 ///
 /// Returns their paths: `taru`, then `taru-runtime`.
 pub(crate) fn run() -> Result<[PathBuf; 2]> {
-    workspace::check(workspace::cargo().args([
-        "build",
-        "--release",
-        "-p",
-        "taru",
-        "-p",
-        "taru-runtime-cli",
-    ]))?;
+    let mut build = workspace::cargo();
+    build.args(["build", "--release", "-p", "taru", "-p", "taru-runtime-cli"]);
+    if let Some(commit) = commit() {
+        // What `taru-runtime --version` tells as `commit:`.
+        build.env("TARU_COMMIT", commit);
+    }
+    workspace::check(&mut build)?;
     let both = [workspace::executable("release", "taru")?, workspace::executable("release", "taru-runtime")?];
     for path in &both {
         let bytes = fs::read(path).context(|| format!("read `{}`", path.display()))?;
@@ -36,6 +36,13 @@ pub(crate) fn run() -> Result<[PathBuf; 2]> {
         println!("{:<14} {:>9} bytes, static", name(path), bytes.len());
     }
     Ok(both)
+}
+
+/// The commit that is built; none outside a checkout.
+fn commit() -> Option<String> {
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty", "--abbrev=12"]).current_dir(workspace::root());
+    Some(workspace::output(&mut git).ok()?.trim().to_owned()).filter(|commit| !commit.is_empty())
 }
 
 fn name(path: &Path) -> String {
