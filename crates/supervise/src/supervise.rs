@@ -83,6 +83,8 @@ pub fn run(options: &Options) -> Result<()> {
     let control = Control::listen(&options.bundle)?;
     report(init)?;
 
+    // Most of the program was for starting; the pages that waiting takes come back by themselves.
+    let _ = taru_sys::memory::release_code();
     let mut watch = Watch { log, streams, control, signals, init };
     let status = watch.until_end();
     watch.drain();

@@ -109,7 +109,7 @@ pub struct Args {
         help_heading = "Limits of the container"
     )]
     cpuset: Option<String>,
-    /// Limit the number of processes and threads
+    /// Limit the number of processes and threads [default: 4096]
     #[arg(
         long,
         value_name = "NUMBER",

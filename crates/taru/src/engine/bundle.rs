@@ -40,6 +40,10 @@ pub const DEFAULT_CAPS: &[&str] = &[
     "SETUID",
 ];
 
+/// How many processes and threads a container may have that asked for no other number: what forks without end
+/// does not take the host down.
+const PIDS: u64 = 4096;
+
 /// Files of /proc and /sys that tell of the host or steer it, hidden.
 const MASKED: &[&str] = &[
     "/proc/acpi",
@@ -84,6 +88,8 @@ pub struct Facts<'a> {
     pub cgroup: Option<String>,
     /// (major, minor) of each device named in its limits.
     pub devices: &'a BTreeMap<PathBuf, (u32, u32)>,
+    /// Whether the number of its processes can be limited.
+    pub counts_pids: bool,
 }
 
 /// The layer of the container's own `/etc`, below its bundle.
@@ -317,7 +323,10 @@ fn resources(limits: &Limits, facts: &Facts<'_>) -> Resources {
             Memory { limit, swap: limit, ..Memory::default() }
         }),
         cpu: (cpu != Cpu::default()).then_some(cpu),
-        pids: limits.pids.map(|limit| Pids { limit: Some(i64::try_from(limit).unwrap_or(i64::MAX)) }),
+        pids: limits
+            .pids
+            .or(facts.counts_pids.then_some(PIDS))
+            .map(|limit| Pids { limit: Some(i64::try_from(limit).unwrap_or(i64::MAX)) }),
         block_io: (block_io != BlockIo::default()).then_some(block_io),
         ..Resources::default()
     }

@@ -68,6 +68,7 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
         cgroup: (engine.caller.uid == 0)
             .then(|| format!("{}/{}", config.cgroup_parent.trim_end_matches('/'), record.id)),
         devices: &devices(config)?,
+        counts_pids: engine.caller.uid == 0 && counts_pids(),
     };
     let spec = bundle::spec(config, &facts);
     let text = serde_json::to_vec(&spec).context(|| "write the bundle")?;
@@ -97,6 +98,13 @@ fn find_user(config: &ContainerConfig) -> Result<user::User> {
         other => other,
     };
     user::find(wanted, &read("etc/passwd")?, &read("etc/group")?)
+}
+
+/// Whether this host has the controller of processes.
+fn counts_pids() -> bool {
+    Path::new("/sys/fs/cgroup/pids").exists()
+        || std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+            .is_ok_and(|c| c.split(' ').any(|c| c.trim() == "pids"))
 }
 
 /// The numbers of the block devices that the limits name.
