@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! start      own session, subreaper ── executes `taru-runtime run --detach`, whose init becomes our child
+//!            (that it watches is written down before)
 //! report     "started PID" on standard output, which is then closed: whoever started us may go
 //! watch      one poll(2): init's end, its output, its terminal, the control socket
 //! end        what is left of the output ── the exit file, synced ── `taru-runtime delete`
@@ -73,14 +74,18 @@ pub fn run(options: &Options) -> Result<()> {
     signal::block(&wanted);
     let signals = SignalFd::new(&wanted).context(|| "wait for signals")?;
     let log = Writer::open(&options.dir, options.limits)?;
-    let (init, streams) = start(options)?;
-    let facts = Facts {
-        supervisor: Process::of_pid(process::getpid().0)?,
-        init: Process::of_pid(init.0).ok(),
-        started: SystemTime::now(),
-    };
+    let mut facts =
+        Facts { supervisor: Process::of_pid(process::getpid().0)?, init: None, started: SystemTime::now() };
+    // Before there is a container, so that nobody who looks takes it for abandoned.
     facts.write(&options.bundle)?;
-    let control = Control::listen(&options.bundle)?;
+    let (init, streams) = start(options)?;
+    let control = Process::of_pid(init.0).and_then(|process| {
+        facts.init = Some(process);
+        facts.write(&options.bundle)?;
+        Control::listen(&options.bundle)
+    });
+    // What nobody could watch must not run.
+    let control = control.or_else(|e| delete(options).and(Err(e)))?;
     report(init)?;
 
     // Most of the program was for starting; the pages that waiting takes come back by themselves.
@@ -89,8 +94,13 @@ pub fn run(options: &Options) -> Result<()> {
     let status = watch.until_end();
     watch.drain();
     let exit = Exit { status: u8::try_from(status).unwrap_or(255), finished: SystemTime::now() };
-    exit.write(&options.dir)?;
+    let written = exit.write(&options.dir);
     watch.control.ended(exit.status);
+    delete(options).and(written)
+}
+
+/// Has the runtime remove the container.
+fn delete(options: &Options) -> Result<()> {
     let words = words(options, &["delete", "--force", &options.id]);
     spawn(words, [None, None, None])
         .and_then(|child| process::wait_pidfd(child.as_fd()).context(|| "wait for the runtime").map(drop))

@@ -64,7 +64,7 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<u8> {
     }
     words.push(record.id.clone().into());
     words.extend(wanted.args.iter().map(Into::into));
-    let done = run::follow(words, |_| Ok(()));
+    let done = run::follow(words, || Ok(()));
     let failure = run::failure(&log);
     // It goes with the bundle at the latest.
     let _ = std::fs::remove_file(&log);

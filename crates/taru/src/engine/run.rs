@@ -19,7 +19,7 @@ use taru_stdx::fs::read_bounded;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_supervise::facts::Facts;
 use taru_sys::poll::{events, poll};
-use taru_sys::process::{Clone, Pid, Program, clone3, exit_now, pidfd_send_signal, try_wait_pidfd};
+use taru_sys::process::{Clone, Program, clone3, exit_now, getpid, pidfd_send_signal, try_wait_pidfd};
 use taru_sys::signal::{self, SignalFd};
 
 use super::config::ContainerConfig;
@@ -49,8 +49,8 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
             &bundle,
             &record.id,
         ]);
-        let status = follow(words, |child| {
-            let supervisor = Process::of_pid(child.0)?;
+        let status = follow(words, || {
+            let supervisor = Process::of_pid(getpid().0)?;
             Facts { supervisor, init: None, started: SystemTime::now() }.write(&bundle)
         })?;
         Ok((status, failure(&log)))
@@ -175,11 +175,12 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
 }
 
 /// Executes `words` as a child with this process's standard streams, hands signals on to it, and
-/// returns its exit status. `started` is told its pid.
+/// returns its exit status. `before` is done by the child, which then becomes the program: what it writes down
+/// of itself is true even if this process is killed at once.
 ///
 /// # Errors
-/// The program cannot be executed, or `started` fails: the child is killed then.
-pub fn follow(words: Vec<OsString>, started: impl FnOnce(Pid) -> Result<()>) -> Result<u8> {
+/// The child cannot be made or waited for.
+pub fn follow(words: Vec<OsString>, before: impl FnOnce() -> Result<()>) -> Result<u8> {
     let env = std::env::vars_os().map(|(name, value)| [name, value].join(&OsString::from("=")).into_vec());
     let path = words[0].clone();
     let program = Program::new(path.into_vec(), words.into_iter().map(OsString::into_vec), env)
@@ -199,12 +200,14 @@ pub fn follow(words: Vec<OsString>, started: impl FnOnce(Pid) -> Result<()>) -> 
     let Some(child) = clone3(&Clone::default()).context(|| "start the runtime")? else {
         signal::mask(&old);
         signal::default_action(signal::SIGPIPE);
-        let error = program.execve();
-        let text = Error::new(Kind::Exec(126), "execute the runtime").because(error);
-        crate::output::report(&text);
-        exit_now(126);
+        let error = match before() {
+            Ok(()) => Error::new(Kind::System, "execute the runtime").because(program.execve()),
+            Err(error) => error,
+        };
+        crate::output::report(&error);
+        exit_now(crate::output::OWN_FAILURE.into());
     };
-    let result = started(child.pid).and_then(|()| wait(&signals, &child.pidfd));
+    let result = wait(&signals, &child.pidfd);
     if result.is_err() {
         let _ = pidfd_send_signal(child.pidfd.as_fd(), signal::SIGKILL);
     }
