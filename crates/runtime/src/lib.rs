@@ -16,6 +16,7 @@ pub mod kill;
 mod listener;
 pub mod pause;
 pub mod plan;
+pub mod ps;
 pub mod run;
 pub mod seal;
 mod sources;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use taru_runtime::ps::pids;
 use taru_stdx::{Error, Kind, Result};
 
 use crate::commands::Verb;
@@ -39,7 +40,7 @@ impl Verb for Ps {
         let id = args.next().unwrap_or_default();
         let id = id.to_str().ok_or_else(|| Error::invalid("read the id: not UTF-8"))?;
         let record = settings.store()?.load(id)?;
-        let pids: Vec<i32> = record.cgroup()?.pids_recursive()?.into_iter().map(|pid| pid.0).collect();
+        let pids = pids(&record)?;
         if self.format == Format::Json {
             output::json_line(&pids)?;
             return Ok(0);
