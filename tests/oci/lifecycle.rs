@@ -204,7 +204,7 @@ fn a_signal_has_three_spellings() {
 fn a_signal_that_is_none_is_refused() {
     sandbox(|sandbox| {
         let container = sandbox.runtime().start(&sandbox.bundle().idle());
-        for signal in ["NOSUCH", "SIGNOSUCH", "4x", "65", ""] {
+        for signal in ["NOSUCH", "SIGNOSUCH", "4x", "65"] {
             let output = sandbox.runtime().command(["kill", container.id(), signal]);
             if !sandbox.peer_lacks(&[Family::Crun], "refusal of an unknown signal") {
                 assert!(output.status != 0, "signal `{signal}` was accepted");

@@ -92,11 +92,16 @@ impl Sandbox {
         lacks
     }
 
+    /// What is left of the test at this moment.
+    pub fn leaks_now(&self) -> Leaks {
+        self.before.leaks(&self.snapshot())
+    }
+
     /// What is left of the test by now; waits a little for what ends by itself (reaped processes).
     pub fn leaks(&self) -> Leaks {
         let deadline = Instant::now() + Duration::from_secs(3);
         loop {
-            let leaks = self.before.leaks(&self.snapshot());
+            let leaks = self.leaks_now();
             if leaks.lines.is_empty() || Instant::now() > deadline {
                 return leaks;
             }
@@ -117,10 +122,9 @@ impl Sandbox {
     /// How many times to try what succeeds by chance, or how many points of a sweep to take: `few`,
     /// bounded for every day, or `all` with `TARU_TEST_FULL=1`. A peer always gets few.
     pub fn tries(&self, few: usize, all: usize) -> usize {
-        let full = std::env::var_os("TARU_TEST_FULL").is_some_and(|value| value == "1");
         match self.runtime.family() {
             Family::Runc | Family::Crun => few.div_ceil(4),
-            _ if full => all,
+            _ if is_full() => all,
             _ => few,
         }
     }
@@ -266,7 +270,7 @@ fn run_sandboxed(name: &str, runtime: &Path) -> Result<(), String> {
         .env(INSIDE, format!("{marker} {}", runtime.display()))
         .env("TMPDIR", "/run")
         .env("RUST_BACKTRACE", "0")
-        .bound(BOUND);
+        .bound(if is_full() { BOUND * 5 } else { BOUND });
     let output = catch_unwind(AssertUnwindSafe(|| invocation.output()));
     leak::thaw_cgroups(&marker);
     leak::remove_cgroups(&marker);
@@ -309,6 +313,11 @@ fn run_body<F: FnOnce(&Sandbox)>(body: F, name: &str, inside: &str) {
         resume_unwind(panic);
     }
     sandbox.assert_no_leaks();
+}
+
+/// Whether sweeps and races are to take all the time they need.
+fn is_full() -> bool {
+    std::env::var_os("TARU_TEST_FULL").is_some_and(|value| value == "1")
 }
 
 fn is_root() -> bool {
