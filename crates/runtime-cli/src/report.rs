@@ -75,8 +75,23 @@ pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
     ExitCode::from(status(command))
 }
 
+/// Operands in backquotes, as in all our messages: clap has them in quotes.
+fn backquoted(text: &str) -> String {
+    let is_edge = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || ",.:;)".contains(c));
+    let mut before = None;
+    let mut rest = text.chars();
+    let mut out = String::with_capacity(text.len());
+    while let Some(c) = rest.next() {
+        let is_quote = c == '\'' && (is_edge(before) || is_edge(rest.clone().next()));
+        out.push(if is_quote { '`' } else { c });
+        before = Some(c);
+    }
+    out
+}
+
 /// clap's text as an error of ours: the mistake on one line, the rest as hints.
 fn explain(text: &str, args: &[OsString]) -> Error {
+    let text = backquoted(text);
     let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("mistaken command line");
     let mut problem = first.strip_prefix("error: ").unwrap_or(first).replace("subcommand", "command");
@@ -94,7 +109,7 @@ fn explain(text: &str, args: &[OsString]) -> Error {
         problem = format!("{problem} {}", operands.join(" "));
     }
     let command = typed_command(args).map(|name| name.to_string_lossy()).unwrap_or_default();
-    let misplaced = GLOBAL.iter().find(|option| problem == format!("unexpected argument '{option}' found"));
+    let misplaced = GLOBAL.iter().find(|option| problem == format!("unexpected argument `{option}` found"));
     if let Some(option) = misplaced {
         hints.insert(0, format!("{option} stands before the command: taru-runtime {option} ... {command}"));
     }
@@ -103,4 +118,15 @@ fn explain(text: &str, args: &[OsString]) -> Error {
         format!("`taru-runtime {} --help` tells more", if known { &command } else { "" }).replace("  ", " "),
     );
     hints.into_iter().fold(Error::invalid(problem), Error::hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::backquoted;
+
+    #[test]
+    fn operands_are_in_backquotes_and_apostrophes_stay() {
+        assert_eq!(backquoted("unexpected 'a', try '--b c'."), "unexpected `a`, try `--b c`.");
+        assert_eq!(backquoted("error: invalid value 'it's'"), "error: invalid value `it's`");
+    }
 }

@@ -60,12 +60,12 @@ fn the_version_reads_as_engines_parse_it() {
 #[test]
 fn mistakes_are_one_line_and_hints_with_runcs_statuses() {
     for (args, status, message) in [
-        (&["lst"][..], 1, "unrecognized command 'lst'"),
+        (&["lst"][..], 1, "unrecognized command `lst`"),
         (&["state"], 1, "the following required arguments were not provided: <ID>"),
-        (&["state", "a", "b"], 1, "unexpected argument 'b' found"),
-        (&["list", "--root", "/x"], 1, "unexpected argument '--root' found"),
-        (&["list", "-f", "x"], 1, "invalid value 'x' for '--format <FORMAT>' [possible values: table, json]"),
-        (&["--root"], 1, "a value is required for '--root <DIR>' but none was supplied"),
+        (&["state", "a", "b"], 1, "unexpected argument `b` found"),
+        (&["list", "--root", "/x"], 1, "unexpected argument `--root` found"),
+        (&["list", "-f", "x"], 1, "invalid value `x` for `--format <FORMAT>` [possible values: table, json]"),
+        (&["--root"], 1, "a value is required for `--root <DIR>` but none was supplied"),
         (
             &["checkpoint", "c", "--image-path", "x"],
             1,
@@ -78,7 +78,7 @@ fn mistakes_are_one_line_and_hints_with_runcs_statuses() {
         assert!(lines[1..].iter().all(|l| l.starts_with("hint: ")), "{}", done.err);
         assert_eq!((done.status, done.out.as_str()), (status, ""), "{args:?}");
     }
-    assert!(taru(&["lst"]).err.contains("hint: a similar command exists: 'list'\n"));
+    assert!(taru(&["lst"]).err.contains("hint: a similar command exists: `list`\n"));
     assert!(taru(&["list", "--root", "/x"]).err.contains("hint: --root stands before the command"));
 }
 
@@ -130,7 +130,7 @@ fn an_unknown_container_is_named_where_engines_look() {
     let mistake = dir.path("mistake");
     taru(&["--log", &mistake, "--log-format", "json", "state", "--frob", "web"]);
     let entry: serde_json::Value = serde_json::from_str(&fs::read_to_string(&mistake).unwrap()).unwrap();
-    assert_eq!(entry["msg"], "unexpected argument '--frob' found");
+    assert_eq!(entry["msg"], "unexpected argument `--frob` found");
 
     let done = taru(&["--log", &dir.path("no/such/log"), "state", "web"]);
     assert_eq!(done.status, 1);
