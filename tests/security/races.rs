@@ -110,6 +110,32 @@ fn t21_bind_source_is_swapped() {
     });
 }
 
+/// CVE-2016-9962: a container that may trace others watches for the processes of `exec` and looks for the host's
+/// root through them.
+#[test]
+fn t35_exec_is_not_a_way_to_the_hosts_root() {
+    sandbox_with_peers(|sandbox| {
+        let decoy = sandbox.decoy();
+        let dir = sandbox.dir().join("seen");
+        fs::create_dir_all(&dir).expect("make a directory");
+        let spy = format!(
+            "while :; do for p in /proc/[0-9]*; do read x < $p/root{} && echo $x >> /seen/secret; done; done 2>/dev/null",
+            decoy.secret().display()
+        );
+        let bundle = sandbox
+            .bundle()
+            .mount("/seen", "bind", dir.to_str().expect("a plain path"), &["bind"])
+            .capabilities(&["CAP_SYS_PTRACE"])
+            .sh(&spy);
+        let container = sandbox.runtime().start(&bundle);
+        for _ in 0..sandbox.tries(30, 1000) {
+            container.exec(["/bin/true"]).succeeds();
+        }
+        assert!(!dir.join("secret").exists(), "the container read a file of the host");
+        container.delete_force().succeeds();
+    });
+}
+
 /// CVE-2025-52565: the console's mount point and the terminal's name swapped while `run -t` starts.
 #[test]
 fn t29_console_is_swapped() {

@@ -320,6 +320,8 @@ fn stage<'a>(
     init: impl FnOnce(Vec<(Namespaces, OwnedFd)>) -> Init<'a>,
 ) -> ! {
     let mut init = init(Vec::new());
+    // A new user namespace is new to all others; in a joined one there may be somebody.
+    let hides = may_hide() && !plan.namespaces.new.contains(Namespaces::USER);
     let mut clone = || -> Result<Option<Child>> {
         if let Some(joiner) = init.joiner.take() {
             joiner.join()?;
@@ -338,6 +340,9 @@ fn stage<'a>(
             new = new.without(Namespaces::TIME);
             ns::unshare(Namespaces::TIME).context(|| "make a time namespace")?;
             clocks::write_offsets(&plan.namespaces.time_offsets)?;
+        }
+        if hides {
+            process::set_dumpable(false).context(|| "hide from other processes")?;
         }
         let how = Clone { namespaces: new, sibling: true, ..Clone::default() };
         process::clone3(&how).context(|| "clone the container's init")
@@ -371,9 +376,14 @@ fn clone_into(new: Namespaces, group: Option<&group::Made>, sibling: bool) -> Re
     process::clone3(&how).map_err(explain)
 }
 
+/// Whether this process can do its work on children that are not dumpable: their /proc files are root's (proc(5)).
+pub(crate) fn may_hide() -> bool {
+    taru_sys::user::geteuid() == 0
+}
+
 /// The namespaces of this process's children, put back when dropped.
 #[derive(Default)]
-pub(crate) struct ChildNamespaces {
+struct ChildNamespaces {
     own: Vec<(Namespaces, OwnedFd)>,
 }
 
@@ -386,8 +396,8 @@ impl ChildNamespaces {
         Ok(())
     }
 
-    /// Children are in the pid namespace of `file`: a namespace's file, or a pidfd.
-    pub(crate) fn join_pid(&mut self, file: &OwnedFd) -> Result<()> {
+    /// Children are in the pid namespace whose file `file` is.
+    fn join_pid(&mut self, file: &OwnedFd) -> Result<()> {
         self.keep(Namespaces::PID, "pid")?;
         ns::setns(file.as_fd(), Namespaces::PID).context(|| "join the pid namespace")
     }

@@ -3,10 +3,10 @@
 //! It enters the namespaces of the container's init by that init's pidfd, in one call, so that all of
 //! them are of one process and a recycled pid cannot lead elsewhere.
 //!
-//! * Without a user namespace, this process's *children* are in the container's pid namespace for the
-//!   length of one clone; the child enters the rest itself.
-//! * With one, a *stage* enters all of them, because only in there it has the right to the pid namespace,
-//!   and clones the process as our child.
+//! A *stage* enters all of them and clones the process as our child. So the process is born into the container's
+//! pid namespace, where others may look at it (by CAP_SYS_PTRACE, which root of a user namespace has), with the
+//! container's root and without the host's descriptors. The stage itself they do not see: entering a pid
+//! namespace is for children only (pid_namespaces(7)).
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +21,7 @@ use taru_sys::process::{self, Child, Clone, Exit, Pid};
 use taru_sys::{errno, fd, keyring, sched, signal, socket};
 
 use crate::attend::{Blocked, attend, own_size};
-use crate::create::{self, ChildNamespaces};
+use crate::create;
 use crate::host::Host;
 use crate::init::{self, identity, program, terminal};
 use crate::plan::{self, Problems, ProcessPlan};
@@ -109,6 +109,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         namespaces: namespaces(&record),
         filter: filter.as_ref(),
         joiner: Some(group.joiner_v1()?),
+        null: None,
         link: child_link,
         preserve_fds: request.preserve_fds,
     };
@@ -120,7 +121,6 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     link.send(&Message::Go(child.pid.0))?;
     let terminal = converse(&link, &spec, &record, &child)?;
     report_pid(request, &child)?;
-    undo.commit();
     let terminal = match (terminal, console) {
         (Some(main), Some(console)) => {
             create::send_console(console.as_fd(), main)?;
@@ -128,6 +128,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         }
         (terminal, _) => terminal,
     };
+    undo.commit();
     let exit = if request.detach { None } else { Some(attend(&child, terminal)?) };
     Ok(Outcome { exit, warnings })
 }
@@ -198,22 +199,19 @@ struct Entry<'a> {
     namespaces: Namespaces,
     filter: Option<&'a Filter>,
     joiner: Option<Joiner>,
+    /// The host's /dev/null, if a stage opened it.
+    null: Option<OwnedFd>,
     link: Link,
     preserve_fds: u32,
 }
 
 fn spawn(entry: Entry<'_>, group: &Cgroup, record: &Record, link: &Link) -> Result<Child> {
-    if entry.namespaces.contains(Namespaces::USER) {
+    if entry.namespaces.contains(Namespaces::USER) || entry.namespaces.contains(Namespaces::PID) {
         return spawn_through_stage(entry, group, record, link);
     }
-    let mut back = ChildNamespaces::default();
-    if entry.namespaces.contains(Namespaces::PID) {
-        back.join_pid(entry.init)?;
-    }
-    let rest = entry.namespaces.without(Namespaces::PID);
     match clone_into(group, record)? {
         Some(child) => Ok(child),
-        None => main(Entry { namespaces: rest, ..entry }),
+        None => main(entry),
     }
 }
 
@@ -225,8 +223,19 @@ fn spawn_through_stage(mut entry: Entry<'_>, group: &Cgroup, record: &Record, li
         if let Some(joiner) = entry.joiner.take() {
             joiner.join()?;
         }
+        let hides = create::may_hide();
+        let null = init::open_null()?;
         ns::setns(entry.init.as_fd(), entry.namespaces).context(|| "enter the container's namespaces")?;
-        init::become_root()?;
+        if entry.namespaces.contains(Namespaces::USER) {
+            init::become_root()?;
+        }
+        if hides {
+            process::set_dumpable(false).context(|| "hide from the container's processes")?;
+        }
+        match fd::close_all_but(3 + entry.preserve_fds, &[entry.link.as_fd(), null.as_fd()]) {
+            Err(e) if e.errno() != errno::NOSYS => return Err(e).context(|| "close what the host has open"),
+            _ => entry.null = Some(null),
+        }
         process::clone3(&Clone { sibling: true, ..Clone::default() }).context(|| "clone the process")
     };
     let said = match clone() {
@@ -293,9 +302,11 @@ fn main(entry: Entry<'_>) -> ! {
 }
 
 fn enter(entry: Entry<'_>) -> Result<Infallible> {
-    let Entry { plan, spec, id, init, namespaces, filter, joiner, link, preserve_fds } = entry;
+    let Entry { plan, spec, id, init, namespaces, filter, joiner, null, link, preserve_fds } = entry;
     init::arrive(&link, joiner)?;
-    let null = init::open_null()?;
+    // The host has done what it must see us for.
+    process::set_dumpable(false).context(|| "hide from other processes")?;
+    let null = null.map_or_else(init::open_null, Ok)?;
     if !namespaces.is_empty() {
         ns::setns(init.as_fd(), namespaces).context(|| "enter the container's namespaces")?;
     }
@@ -313,7 +324,6 @@ fn enter(entry: Entry<'_>) -> Result<Infallible> {
     }
     drop(null);
     set_personality(spec)?;
-    process::set_dumpable(false).context(|| "hide from other processes")?;
     let last = identity::take_on(plan, filter.is_some())?;
     let program = program::find(plan)?;
     process::set_parent_death_signal(0).context(|| "outlive the runtime")?;

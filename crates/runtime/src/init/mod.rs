@@ -187,9 +187,8 @@ fn enter_namespaces(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<()> 
         if !plan.namespaces.time_offsets.is_empty() {
             offset_clocks(&plan.namespaces.time_offsets)?;
         }
-    } else if plan.namespaces.joins(Namespaces::USER) {
-        become_root()?;
     }
+    // In a joined user namespace the stage became root already.
     // Not at the clone: there the new namespace would have the *runtime's* group as its root.
     if plan.namespaces.new.contains(Namespaces::CGROUP) {
         ns::unshare(Namespaces::CGROUP).context(|| "make a cgroup namespace")?;
