@@ -241,6 +241,45 @@ fn kill_all_reaches_every_process_of_a_shared_pid_namespace() {
 }
 
 #[test]
+fn kill_with_sigkill_ends_all_in_a_joined_pid_namespace() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "SIGKILL to all behind a joined pid namespace") {
+            return;
+        }
+        let first = sandbox.runtime().start(&sandbox.bundle().idle());
+        let path = format!("/proc/{}/ns/pid", first.pid());
+        let bundle = sandbox.bundle().namespace("pid", Some(&path)).sh("sleep 1000 & wait");
+        let container = sandbox.runtime().start(&bundle);
+        let procs = container.cgroup("pids").join("cgroup.procs");
+        let count = || fs::read_to_string(&procs).unwrap_or_default().lines().count();
+        eventually("both run", || count() == 2);
+        container.kill("KILL").succeeds();
+        eventually("both are gone", || count() == 0);
+        assert_eq!(first.status(), "running");
+        container.delete().succeeds();
+        first.delete_force().succeeds();
+    });
+}
+
+#[test]
+fn kill_reaches_init_without_a_group() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "containers without a control group") {
+            return;
+        }
+        let bundle = sandbox.bundle().without_namespace("pid").args(&["/bin/sleep", "1000"]);
+        let id = sandbox.runtime().fresh_id();
+        let container = Container::new(sandbox.runtime(), &id);
+        bundle.write();
+        let run = ["--cgroup-manager", "disabled", "run", "--detach", "--bundle"];
+        sandbox.runtime().invoke(run).arg(bundle.dir()).arg(&id).output().succeeds();
+        container.kill("KILL").succeeds();
+        container.wait_stopped();
+        container.delete().succeeds();
+    });
+}
+
+#[test]
 fn forced_delete_ends_processes_outside_init_too() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().without_namespace("pid").sh("sleep 1000 & setsid sleep 1000 & wait");

@@ -8,10 +8,11 @@ use taru_sys::poll::{events, poll};
 use taru_sys::process::{Pid, pidfd_open, pidfd_send_signal};
 use taru_sys::{errno, signal};
 
+use crate::spec::{Namespace, NamespaceKind, Spec};
 use crate::state::{Record, Status};
 
-/// Sends `signal` to the container's init; with `all`, or where the container shares its pid namespace
-/// and the signal is SIGKILL, to every process in its control group.
+/// Sends `signal` to the container's init; with `all`, or where the container's pid namespace is not its
+/// own and the signal is SIGKILL, to every process in its control group: there, none ends with init.
 ///
 /// # Errors
 /// [`Kind::State`] if it is stopped; EPERM from the kernel.
@@ -20,8 +21,9 @@ pub fn kill(record: &Record, signal: i32, all: bool) -> Result<()> {
     if status == Status::Stopped && !all {
         return Err(not_running(record));
     }
-    let shares_pids = !record.state.namespaces.iter().any(|name| name == "pid");
-    if all || (shares_pids && signal == signal::SIGKILL) {
+    // Without a group (`--cgroup-manager disabled`), init is all that is known of the container.
+    let has_group = !record.state.cgroup.paths.is_empty();
+    if all || (has_group && signal == signal::SIGKILL && !owns_pids(record)?) {
         let group = record.cgroup()?;
         if signal == signal::SIGKILL {
             return group.kill_all();
@@ -37,6 +39,18 @@ pub fn kill(record: &Record, signal: i32, all: bool) -> Result<()> {
         record.cgroup()?.thaw()?;
     }
     Ok(())
+}
+
+/// Whether the container's pid namespace was made for it: a joined one lives on after init.
+fn owns_pids(record: &Record) -> Result<bool> {
+    if !record.state.namespaces.iter().any(|name| name == "pid") {
+        return Ok(false);
+    }
+    let spec = Spec::parse(&record.config()?)?;
+    let is_joined = |n: &Namespace| {
+        n.kind == NamespaceKind::Pid && n.path.as_ref().is_some_and(|p| !p.as_os_str().is_empty())
+    };
+    Ok(!spec.linux.is_some_and(|linux| linux.namespaces.iter().any(is_joined)))
 }
 
 /// Init's pidfd; `None` if it is gone. The start time is compared after the pidfd is open: from then on
