@@ -74,6 +74,19 @@ fn input_and_exit_status_pass() {
 }
 
 #[test]
+fn a_terminal_that_nobody_has_open_costs_nothing_and_comes_back() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "output after a hangup of the terminal") {
+            return;
+        }
+        let script = "exec </dev/null >/dev/null 2>&1; sleep 0.3; echo back > /dev/console; sleep 0.2";
+        let bundle = with_terminal(sandbox).sh(script);
+        let output = in_terminal(sandbox.runtime().invoke_run(&bundle, &[] as &[&str])).output().ok();
+        assert!(output.stdout.contains("back"), "{}", output.stdout);
+    });
+}
+
+#[test]
 fn a_resize_reaches_the_container() {
     sandbox(|sandbox| {
         if sandbox.peer_lacks(&[Family::Crun], "the size of the terminal") {

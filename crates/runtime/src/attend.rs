@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use taru_stdx::{Context, Result};
 use taru_sys::poll::{events, poll};
@@ -14,6 +15,11 @@ use taru_sys::{errno, fd, tty};
 
 /// How much is carried between terminal and standard streams at a time.
 const CHUNK: usize = 16 << 10;
+
+/// How long to leave a terminal alone that nobody has open: poll(2) would report the hangup without pause.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How much is still carried after the end: a process left behind may write for ever.
+const LAST_CHUNKS: usize = 64;
 
 /// Blocks all signals until dropped.
 pub(crate) struct Blocked(signal::Set);
@@ -41,9 +47,10 @@ pub(crate) fn attend(child: &Child, terminal: Option<OwnedFd>) -> Result<Exit> {
     loop {
         let idle = (child.pidfd.as_fd(), 0);
         let (main, input) =
-            relay.as_ref().map_or((idle, idle), |r| (r.main_interest(), r.input_interest(idle)));
+            relay.as_ref().map_or((idle, idle), |r| (r.main_interest(idle), r.input_interest(idle)));
+        let pause = relay.as_ref().filter(|r| r.hung_up).map(|_| PAUSE);
         let entries = [(child.pidfd.as_fd(), events::IN), (signals.as_fd(), events::IN), main, input];
-        let [ended, signalled, main, input] = match poll(entries, None) {
+        let [ended, signalled, main, input] = match poll(entries, pause) {
             Err(e) if e.errno() == errno::INTR => continue,
             other => other.context(|| "wait for the process")?,
         };
@@ -53,6 +60,7 @@ pub(crate) fn attend(child: &Child, terminal: Option<OwnedFd>) -> Result<Exit> {
             return finish(relay, exit);
         }
         if let Some(relay) = &mut relay {
+            relay.hung_up &= pause.is_some() && [ended, signalled, main, input] != [0; 4];
             relay.carry(main, input)?;
         }
         if ended != 0 {
@@ -101,7 +109,10 @@ struct Relay {
     /// What was read from standard input and not yet taken by the terminal.
     pending: Vec<u8>,
     input_open: bool,
-    output_open: bool,
+    /// Nobody has the terminal open now; somebody may open /dev/console again.
+    hung_up: bool,
+    /// Standard output, without a buffer.
+    output: std::fs::File,
 }
 
 impl Relay {
@@ -112,8 +123,15 @@ impl Relay {
         if let Some(settings) = &settings {
             tty::apply(stdin.as_fd(), &settings.raw()).context(|| "make the terminal raw")?;
         }
-        let relay =
-            Relay { main: main.into(), settings, pending: Vec::new(), input_open: true, output_open: true };
+        let output = std::io::stdout().as_fd().try_clone_to_owned().context(|| "relay the terminal")?;
+        let relay = Relay {
+            main: main.into(),
+            settings,
+            pending: Vec::new(),
+            input_open: true,
+            hung_up: false,
+            output: output.into(),
+        };
         relay.resize();
         Ok(relay)
     }
@@ -126,10 +144,12 @@ impl Relay {
         }
     }
 
-    fn main_interest(&self) -> (BorrowedFd<'_>, i16) {
-        let read = if self.output_open { events::IN } else { 0 };
+    fn main_interest<'a>(&'a self, idle: (BorrowedFd<'a>, i16)) -> (BorrowedFd<'a>, i16) {
+        if self.hung_up {
+            return idle;
+        }
         let write = if self.pending.is_empty() { 0 } else { events::OUT };
-        (self.main.as_fd(), read | write)
+        (self.main.as_fd(), events::IN | write)
     }
 
     fn input_interest<'a>(&self, idle: (BorrowedFd<'a>, i16)) -> (BorrowedFd<'a>, i16) {
@@ -169,23 +189,42 @@ impl Relay {
     fn carry_output(&mut self) -> Result<bool> {
         let mut buffer = [0; CHUNK];
         match self.main.read(&mut buffer) {
-            Ok(0) => self.output_open = false,
+            Ok(0) => self.hung_up = true,
             Ok(n) => {
-                let mut out = std::io::stdout().lock();
-                let written = out.write_all(&buffer[..n]).and_then(|()| out.flush());
+                let written = self.write_out(&buffer[..n]);
                 return written.map(|()| true).context(|| "write the terminal's output");
             }
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => return Ok(true),
             // EIO: the last process closed the terminal's other side.
-            Err(_) => self.output_open = false,
+            Err(_) => self.hung_up = true,
         }
         Ok(false)
     }
 
+    /// All of it, also to an output that others made non-blocking: the flag is the open file's, not ours.
+    fn write_out(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
+        while !bytes.is_empty() {
+            match self.output.write(bytes) {
+                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    poll([(self.output.as_fd(), events::OUT)], None)?;
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
     /// After the end: what the process wrote last.
     fn drain(&mut self) -> Result<()> {
-        while self.output_open && self.carry_output()? {}
+        for _ in 0..LAST_CHUNKS {
+            if !self.carry_output()? {
+                break;
+            }
+        }
         Ok(())
     }
 }
