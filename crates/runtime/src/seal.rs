@@ -87,7 +87,8 @@ fn again() -> taru_sys::Result<Program> {
 /// # Errors
 /// [`Kind::Invalid`] for a preserved descriptor that is not open.
 pub fn keep_descriptors(preserve: u32) -> Result<()> {
-    for number in 3..3 + preserve as i32 {
+    let end = i32::try_from(preserve).ok().and_then(|n| n.checked_add(3));
+    for number in 3..end.unwrap_or(i32::MAX) {
         if fd::is_cloexec(number).is_none() {
             return Err(taru_stdx::Error::invalid(format!("preserve descriptor {number}: it is not open"))
                 .hint("--preserve-fds N hands on the descriptors 3 to N+2"));
