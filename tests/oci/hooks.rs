@@ -181,6 +181,9 @@ fn failing_create_hooks_abort_create_and_leave_nothing() {
             output.fails_with(name);
             sandbox.runtime().command(["state", container.id()]).fails();
             assert!(!dir.join("program").exists());
+            if !sandbox.peer_lacks(&[Family::Crun], "poststop hooks after a failed create") {
+                assert!(dir.join("poststop").exists(), "what {name} made must be taken back");
+            }
             sandbox.assert_no_leaks();
         }
     });

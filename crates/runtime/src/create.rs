@@ -119,7 +119,8 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     reservation.save_config(&document)?;
     let gate =
         if attached { Gate::Link } else { Gate::Socket(crate::start::listen(&reservation.start_socket())?) };
-    // Undone from the last to the first: init, its group, then the record's directory.
+    // Undone from the last to the first: init, its group, what hooks did, then the record's directory.
+    let mut undo_hooks = Undo::new();
     let group = group::make(&plan, &host, request.driver, request.rootless)?;
     let mut undo_group = Undo::new();
     undo_group.push(|| group.as_ref().map_or(Ok(()), group::Made::take_back));
@@ -144,6 +145,11 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let mut warnings = plan.warnings.clone();
     warnings.extend(prepare(&plan, &init)?);
     link.send(&Message::Go(init.pid.0))?;
+    // After a failed hook the specification's life cycle goes on with the destruction and the poststop hooks.
+    undo_hooks.push(|| {
+        hooks::poststop(&spec, &plan.id, &plan.bundle);
+        Ok(())
+    });
     let terminal = converse(&plan, &spec, &link, &init, &mut warnings)?;
     let terminal = match (terminal, console) {
         (Some(main), Some(console)) => {
@@ -160,6 +166,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     undo_scope.commit();
     undo_init.commit();
     undo_group.commit();
+    undo_hooks.commit();
     Ok(Created { record, init, terminal, warnings, spec, link: attached.then_some(link) })
 }
 

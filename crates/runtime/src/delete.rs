@@ -47,7 +47,7 @@ pub(crate) fn remove(store: &Store, record: &Record, lock: Lock) -> Result<Vec<S
     kill::end_init(record, PATIENCE)?;
     let spec = record.config().and_then(|text| Spec::parse(&text)).unwrap_or_default();
     remove_group(record, &spec)?;
-    let warnings = poststop(&spec, record);
+    let warnings = hooks::poststop(&spec, &record.state.id, &record.state.bundle);
     store.remove(&record.state.id, lock)?;
     Ok(warnings)
 }
@@ -67,18 +67,6 @@ fn remove_group(record: &Record, spec: &Spec) -> Result<()> {
         systemd::stop(Instance::for_caller(), unit)?;
     }
     group.remove()
-}
-
-/// The specification has a failing poststop hook warned of, and the deletion go on.
-fn poststop(spec: &Spec, record: &Record) -> Vec<String> {
-    let Some(all) = &spec.hooks else { return Vec::new() };
-    let state = hooks::state_json(spec, &record.state.id, "stopped", None, &record.state.bundle);
-    let dir = record.state.bundle.is_dir().then_some(record.state.bundle.as_path());
-    all.poststop
-        .iter()
-        .filter_map(|hook| hooks::run("poststop", std::slice::from_ref(hook), &state, dir).err())
-        .map(|e| e.chain().to_string())
-        .collect()
 }
 
 /// Removes what a killed `create` left, or a record that cannot be read.

@@ -46,6 +46,19 @@ pub(crate) fn run(name: &str, hooks: &[Hook], state: &str, dir: Option<&Path>) -
     Ok(())
 }
 
+/// Runs the poststop hooks of a container that is gone. The specification has a failing one warned of, and the
+/// others run.
+pub(crate) fn poststop(spec: &Spec, id: &str, bundle: &Path) -> Vec<String> {
+    let Some(all) = &spec.hooks else { return Vec::new() };
+    let state = state_json(spec, id, "stopped", None, bundle);
+    let dir = bundle.is_dir().then_some(bundle);
+    all.poststop
+        .iter()
+        .filter_map(|hook| run("poststop", std::slice::from_ref(hook), &state, dir).err())
+        .map(|e| e.chain().to_string())
+        .collect()
+}
+
 /// The state as a file in memory: a pipe holds only so much, and a hook need not read its input.
 fn input(state: &str) -> Result<Stdio> {
     let what = || "hand over the state";
