@@ -375,3 +375,49 @@ fn a_fork_bomb_is_held_and_cleaned_up() {
         sandbox.assert_no_leaks();
     });
 }
+
+#[test]
+fn huge_page_limits() {
+    sandbox(|sandbox| {
+        let Some(size) = ["2MB", "1GB"].into_iter().find(|size| {
+            fs::metadata(format!(
+                "/sys/kernel/mm/hugepages/hugepages-{}kB",
+                if *size == "2MB" { 2048 } else { 1_048_576 }
+            ))
+            .is_ok()
+        }) else {
+            return sandbox.skip("huge pages");
+        };
+        let v2 = Path::new("/sys/fs/cgroup/unified/cgroup.controllers");
+        if !fs::read_to_string(v2).is_ok_and(|text| text.contains("hugetlb")) {
+            return sandbox.skip("the hugetlb controller beside v1");
+        }
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "hugetlb of a hybrid layout") {
+            return;
+        }
+        let bytes = 64 << 20;
+        let container =
+            with_resources(sandbox, json!({ "hugepageLimits": [{ "pageSize": size, "limit": bytes }] }));
+        assert_eq!(read(&container, "unified", &format!("hugetlb.{size}.max")), bytes.to_string());
+    });
+}
+
+#[test]
+fn unified_resources_are_written_as_named() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "a check of the names of unified resources") {
+            return;
+        }
+        let with = |key: &str| sandbox.bundle().idle().put("/linux/resources/unified", json!({ key: "17" }));
+        if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            let container = sandbox.runtime().start(&with("cgroup.max.descendants"));
+            assert_eq!(read(&container, "unified", "cgroup.max.descendants"), "17");
+        } else {
+            // Beside v1 there is nothing they could mean.
+            sandbox.runtime().run(&with("cgroup.max.descendants")).fails_with("unified");
+        }
+        for key in ["no.such.file", "../cgroup.max.depth", "a/b"] {
+            sandbox.runtime().run(&with(key)).fails();
+        }
+    });
+}

@@ -149,3 +149,19 @@ fn the_state_directory_is_created_and_private() {
         assert!(!root.join("tc-root").exists());
     });
 }
+
+#[test]
+fn socket_activation_is_handed_on() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Crun], "LISTEN_FDS without LISTEN_PID") {
+            return;
+        }
+        let file = sandbox.dir().join("passed");
+        fs::write(&file, "through").expect("write a file");
+        let bundle = sandbox.bundle().sh("cat <&3; echo $LISTEN_FDS $LISTEN_PID");
+        let opened = format!("exec 3<{}; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"", file.display());
+        let run = sandbox.runtime().invoke_run(&bundle, &[] as &[&str]);
+        let output = run.under(["/bin/sh", "-c", &opened, "sh"]).output().ok();
+        assert_eq!(output.text(), "through1 1");
+    });
+}

@@ -286,10 +286,11 @@ impl<'a> Container<'a> {
         output
     }
 
-    /// Its cgroups, wherever they are mounted: every directory of a hierarchy that bears its id.
+    /// The directory of its cgroup in the hierarchy of `controller`; where all are on v2, its one cgroup.
     pub fn cgroup(&self, controller: &str) -> PathBuf {
         let pid = self.pid();
         let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("read the cgroups of init");
+        let is_v2_alone = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         for line in text.lines() {
             let mut parts = line.splitn(3, ':');
             let (_, names, path) = (parts.next(), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
@@ -298,8 +299,9 @@ impl<'a> Container<'a> {
             if names.split(',').any(|name| name == controller || name == named) {
                 return Path::new("/sys/fs/cgroup").join(controller).join(relative);
             }
-            if names.is_empty() && controller == "unified" {
-                return Path::new("/sys/fs/cgroup/unified").join(relative);
+            if names.is_empty() && (controller == "unified" || is_v2_alone) {
+                let mounted = if is_v2_alone { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/unified" };
+                return Path::new(mounted).join(relative);
             }
         }
         panic!("`{}` is in no cgroup of controller `{controller}`", self.id)
