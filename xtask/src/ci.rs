@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         // What is shipped is what is tested.
         tests.env("TARU", taru).env("TARU_TEST_RUNTIME", runtime);
     }
-    tests.args(["--", "--show-output"]);
+    tests.args(["--", "--show-output"]).env("RUST_BACKTRACE", "0");
     let skips = SkipLog::begin(&mut tests)?;
     let status = step("test", || totals.count(&mut tests))?;
     skips.read(&mut totals)?;

@@ -118,7 +118,7 @@ fn script(tests: &[Test]) -> String {
             "cd '{package}' && echo '     Running {name}'\n\
              CARGO_MANIFEST_DIR='{package}' timeout -k 5 {SECONDS_PER_TEST} '{executable}' --show-output --test-threads=2\n\
              status=$?; [ $status = 0 ] || [ $status = 101 ] || echo \"test {name} ... FAILED\"\n\
-             [ $status = 0 ] || [ $status = 101 ] || echo \"test result: FAILED. 0 passed; 1 failed; status $status\"\n"
+             [ $status = 0 ] || [ $status = 101 ] || echo \"test result: FAILED. 0 passed; 1 failed; 0 filtered out; status $status\"\n"
         ));
     }
     text.push_str("cat $TARU_SKIP_LOG\n");

@@ -339,7 +339,8 @@ pub(crate) fn execute(
     let failure = program.execve();
     let status = if failure.errno() == errno::NOENT { 127 } else { 126 };
     let name = process_plan.args.first().map_or("", String::as_str);
-    let mut error = Error::new(Kind::Exec(status), format!("exec `{name}`")).because(failure.errno());
+    let mut error = Error::new(Kind::Exec(status), format!("exec `{name}`"))
+        .because(program::as_engines_read_it(failure.errno()));
     if failure.errno() == errno::NOENT {
         error = error.hint("the file is there: its interpreter or its ELF loader is missing");
     }

@@ -55,7 +55,14 @@ fn search(plan: &ProcessPlan, name: &str) -> Result<PathBuf> {
 
 fn refuse(name: &str, errno: taru_sys::Errno) -> Error {
     let status = if errno == errno::NOENT || errno == errno::NOTDIR { 127 } else { 126 };
-    Error::new(Kind::Exec(status), format!("exec `{name}`")).because(errno)
+    Error::new(Kind::Exec(status), format!("exec `{name}`")).because(as_engines_read_it(errno))
+}
+
+/// The text of an error number as Go's programs spell it: docker turns `no such file or directory` into the
+/// exit status 127 and `permission denied` into 126, and knows no other spelling.
+pub(super) fn as_engines_read_it(errno: taru_sys::Errno) -> String {
+    let text = errno.text();
+    text[..1].to_ascii_lowercase() + &text[1..]
 }
 
 /// Whether a regular file stands there and may be executed with the effective ids.
