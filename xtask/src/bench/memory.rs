@@ -9,13 +9,19 @@ use taru_stdx::{Context, Error, Kind, Result};
 use super::bundle::Bundle;
 use crate::workspace;
 
-/// Starts a container in the background and prints the private memory of its supervisor.
+/// The containers.
+const NAMES: [&str; 2] = ["supervised-1", "supervised-2"];
+
+/// Starts two containers in the background and prints the private memory of one's supervisor. Two, because the
+/// kernel counts a page of the executable as private for as long as one process alone has it in memory.
 pub(super) fn supervisor(taru: &Path, runtime: &Path, bundle: &Bundle) -> Result<()> {
     let rootfs = bundle.rootfs();
-    let run = ["--name", "supervised", "--detach", "--rootfs", &rootfs, "/bin/wait"];
-    workspace::check(Command::new(taru).arg("run").args(run).stdin(Stdio::null()).stdout(Stdio::null()))?;
+    for name in NAMES {
+        let run = ["--name", name, "--detach", "--rootfs", &rootfs, "/bin/wait"];
+        workspace::check(Command::new(taru).arg("run").args(run).stdin(Stdio::null()).stdout(Stdio::null()))?;
+    }
     let kibibytes = private_kibibytes(runtime)?;
-    workspace::check(Command::new(taru).args(["rm", "--force", "supervised"]).stdout(Stdio::null()))?;
+    workspace::check(Command::new(taru).args(["rm", "--force"]).args(NAMES).stdout(Stdio::null()))?;
     println!("private memory of a waiting supervisor: {kibibytes} KiB");
     Ok(())
 }

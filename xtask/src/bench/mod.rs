@@ -107,13 +107,14 @@ fn life_case(subject: &Subject, bundle: &Bundle) -> Case {
 }
 
 fn measure_exec(measure: &Measure, runtimes: &[Subject], bundle: &Bundle) -> Result<Vec<Sample>> {
+    // The container's name is that of its control group too, so each runtime's has another.
     for subject in runtimes {
-        measure.once(&subject.command(&["run", "--detach", "--bundle", &bundle.waiting(), "exec"]))?;
+        measure.once(&subject.command(&["run", "--detach", "--bundle", &bundle.waiting(), subject.name]))?;
     }
-    let cases: Vec<Case> = runtimes.iter().map(|s| s.command(&["exec", "exec", "/bin/true"])).collect();
+    let cases: Vec<Case> = runtimes.iter().map(|s| s.command(&["exec", s.name, "/bin/true"])).collect();
     let samples = measure.run(&cases)?;
     for subject in runtimes {
-        measure.once(&subject.command(&["delete", "--force", "exec"]))?;
+        measure.once(&subject.command(&["delete", "--force", subject.name]))?;
     }
     Ok(samples)
 }
