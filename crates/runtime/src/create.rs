@@ -305,6 +305,8 @@ fn spawn_through_stage<'a>(
     let Some(stage) = clone_into(Namespaces::NONE, group, false)? else {
         stage(plan, joins, init);
     };
+    // It holds a copy of init's end: with that open, a stage that was killed would not be heard.
+    drop(init);
     await_stage(&stage, link)
 }
 

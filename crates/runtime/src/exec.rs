@@ -217,6 +217,8 @@ fn spawn(entry: Entry<'_>, group: &Cgroup, record: &Record, link: &Link) -> Resu
 
 fn spawn_through_stage(mut entry: Entry<'_>, group: &Cgroup, record: &Record, link: &Link) -> Result<Child> {
     if let Some(stage) = clone_into(group, record)? {
+        // Ours is one more copy of the child's end: with it open, a stage that was killed would not be heard.
+        drop(entry);
         return create::await_stage(&stage, link);
     }
     let mut clone = || -> Result<Option<Child>> {
