@@ -17,6 +17,9 @@ const ON_V2: &[&str] = &["cgroup", "events", "group", "limits", "oci", "state"];
 /// Tests that User-mode Linux's kernel 6.1 cannot pass, and what it lacks. They run all the same; each that fails
 /// is a skip.
 const LACKS: &[(&str, &str)] = &[
+    ("a_directory_is_the_root_and_stays_as_it_was_unless_asked", "id-mapped mounts of tmpfs (Linux 6.3)"),
+    ("limits_are_in_the_kernel", "the controller cpuset"),
+    ("the_options_of_a_process_arrive", "id-mapped mounts of tmpfs (Linux 6.3)"),
     ("mounts::idmapped_bind_mounts", "id-mapped mounts of tmpfs (Linux 6.3)"),
     ("mounts::idmap_option_uses_the_containers_user_namespace", "id-mapped mounts of tmpfs (Linux 6.3)"),
     ("namespaces::exec_joins_a_time_namespace_too", "time namespaces"),
