@@ -1,9 +1,9 @@
 //! `create`: from a bundle to a container whose init waits.
 //!
 //! This is the *host* process. It decides ([`Plan`]), then acts, and every act registers its undo; an
-//! error or a panic anywhere leaves no process, cgroup, mount or record. A kill leaves a record that
-//! `delete --force` or the next `create` of the id clears: the document is stored before anything is
-//! made, and init ends with its creator until it is `created`.
+//! error anywhere leaves no process, cgroup, mount or record. A kill, or a panic of a release build, leaves
+//! what `delete --force` clears: the document is stored before anything is made, and init ends with its
+//! creator until it is `created`. The next `create` of the id takes it over only while it has no `state.json`.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
