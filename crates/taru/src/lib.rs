@@ -9,7 +9,6 @@
 
 pub mod cli;
 pub mod commands;
-pub mod engine;
 pub mod ns;
 pub mod options;
 pub mod output;

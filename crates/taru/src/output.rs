@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
+use taru_engine::run::Outcome;
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::options::{Global, LogLevel};
@@ -35,6 +36,14 @@ pub fn exit_number(kind: Kind, edge: Edge) -> u8 {
         (Edge::Program, _) => OWN_FAILURE,
         (Edge::Plain, Kind::Invalid) => USAGE,
         (Edge::Plain, _) => 1,
+    }
+}
+
+/// The exit status of a program that was waited for.
+pub fn outcome(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Exited(status) => ExitCode::from(status),
+        Outcome::Refused(kind) => exit_code(kind, Edge::Program),
     }
 }
 

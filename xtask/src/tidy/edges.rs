@@ -32,6 +32,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("taru-supervise", &["taru-stdx", "taru-sys", "taru-runtime"]),
     ("taru-runtime-cli", &["taru-stdx", "taru-sys", "taru-runtime", "taru-supervise"]),
     (
+        "taru-engine",
+        &["taru-stdx", "taru-sys", "taru-rootdir", "taru-runtime", "taru-seccomp", "taru-supervise"],
+    ),
+    (
         "taru",
         &[
             "taru-stdx",
@@ -43,6 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "taru-seccomp",
             "taru-runtime",
             "taru-supervise",
+            "taru-engine",
         ],
     ),
     ("taru-testkit", &["taru-stdx", "taru-sys"]),

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use taru_stdx::Result;
 
-use crate::engine::Engine;
-use crate::engine::attach::attach;
+use crate::commands::open;
 use crate::options::Global;
+use taru_engine::attach::attach;
 
 /// Connect standard input, output and error to those of a detached container
 ///
@@ -26,6 +26,6 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     attach(&mut engine, &args.container, !args.no_stdin).map(ExitCode::from)
 }

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use taru_stdx::Result;
 
-use crate::engine::Engine;
-use crate::engine::exec::{Exec, exec};
+use crate::commands::open;
 use crate::options::Global;
+use crate::output;
+use taru_engine::exec::{Exec, exec};
 
 /// Run a further program in a container that runs
 ///
@@ -46,7 +47,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     let env = args.env.iter().filter_map(|text| match text.contains('=') {
         true => Some(text.clone()),
         false => std::env::var(text).ok().map(|value| format!("{text}={value}")),
@@ -59,5 +60,5 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         env: env.collect(),
         args: args.command.clone(),
     };
-    exec(&mut engine, &args.container, &wanted).map(ExitCode::from)
+    exec(&mut engine, &args.container, &wanted).map(output::outcome)
 }

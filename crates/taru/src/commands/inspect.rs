@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use taru_stdx::{Result, time};
 
-use crate::engine::Engine;
-use crate::engine::reconcile::{self, Status};
-use crate::engine::record::Record;
+use crate::commands::open;
 use crate::options::Global;
 use crate::output;
+use taru_engine::Engine;
+use taru_engine::reconcile::{self, Status};
+use taru_engine::record::Record;
 
 /// Show all there is to know of containers, as JSON
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     let mut found = Vec::new();
     for key in &args.containers {
         let (record, status) = reconcile::one(&mut engine, key)?;
@@ -55,7 +56,7 @@ fn document(engine: &Engine, record: &Record, status: &Status) -> Value {
         "name": record.name,
         "created": time::rfc3339(record.created),
         "state": state,
-        "ids": record.uid_base.map(|first| json!({ "first": first, "count": crate::engine::idmap::SIZE })),
+        "ids": record.uid_base.map(|first| json!({ "first": first, "count": taru_engine::idmap::SIZE })),
         "directory": engine.dirs.container(&record.id),
         "config": match &record.config {
             Ok(config) => json!(config),

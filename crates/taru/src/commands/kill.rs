@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use taru_stdx::{Error, Kind, Result};
 use taru_sys::signal;
 
-use crate::engine::Engine;
-use crate::engine::stop;
+use crate::commands::open;
 use crate::options::Global;
 use crate::output;
+use taru_engine::stop;
 
 /// Send a signal to the first process of containers
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         Error::new(Kind::Invalid, format!("send signal `{}`: no such signal", args.signal))
             .hint("signals are named as kill(1) has them: TERM, HUP, 9")
     })?;
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     output::each(&args.containers, |key| {
         stop::kill(&mut engine, key, number)?;
         output::line(key)

@@ -9,9 +9,9 @@ use taru_stdx::{Context, Error, Kind, Result, parse, time};
 use taru_supervise::log::{Entry, Reader, Stream};
 use taru_sys::inotify::Inotify;
 
-use crate::engine::Engine;
-use crate::engine::reconcile::{self, Status};
+use crate::commands::open;
 use crate::options::Global;
+use taru_engine::reconcile::{self, Status};
 
 /// Show what a container wrote: its standard output on standard output, its standard error on standard error
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ fn since(text: &str) -> std::result::Result<String, String> {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     let (record, _) = reconcile::one(&mut engine, &args.container)?;
     let dir = engine.dirs.container(&record.id);
     if !dir.join(taru_supervise::log::LOG).exists() {

@@ -6,10 +6,11 @@
 use std::process::ExitCode;
 
 use clap::{Args as _, Subcommand};
+use taru_engine::Engine;
 use taru_stdx::Result;
 
 use crate::options::Global;
-use crate::output::Edge;
+use crate::output::{self, Edge};
 
 mod attach;
 mod cgroup;
@@ -102,6 +103,11 @@ impl Command {
             _ => Edge::Plain,
         }
     }
+}
+
+/// The state directory that the command line names.
+pub(crate) fn open(global: &Global) -> Result<Engine> {
+    Engine::open(global.root.as_deref(), output::report)
 }
 
 /// The verbs and the options they share, as completion scripts need them.

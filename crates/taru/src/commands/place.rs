@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use taru_netlink::{Netlink, named, netns};
 use taru_stdx::{Context, Error, Kind, Result};
 
-use crate::engine::Engine;
-use crate::engine::reconcile::{self, Status};
+use crate::commands::open;
 use crate::options::Global;
+use taru_engine::reconcile::{self, Status};
 
 /// The namespace that `text` names: `container:NAME` for that of a container of taru's, else what
 /// [`named::find`] knows: a name, `pid:N` or a path.
@@ -34,7 +34,7 @@ pub(super) fn socket(text: Option<&str>, global: &Global) -> Result<Netlink> {
 }
 
 fn of_container(key: &str, global: &Global) -> Result<OwnedFd> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     let not_running = || Error::new(Kind::State, "it does not run");
     let init = match reconcile::one(&mut engine, key)?.1 {
         Status::Running { init: Some(init), .. } => init,

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 use serde::Serialize;
 use taru_stdx::{Result, time};
 
-use crate::engine::Engine;
-use crate::engine::config::{ContainerConfig, Root};
-use crate::engine::reconcile::{self, Status};
-use crate::engine::record::Record;
+use crate::commands::open;
 use crate::options::{Format, Global, LogLevel};
 use crate::output::{self, Table};
+use taru_engine::config::{ContainerConfig, Root};
+use taru_engine::reconcile::{self, Status};
+use taru_engine::record::Record;
 
 /// List containers
 ///
@@ -49,7 +49,7 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     let mut list = reconcile::all(&mut engine, |record, error| {
         output::note(global, LogLevel::Warn, &format!("container `{}`: {}", record.name, error.chain()));
     })?;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use taru_stdx::Result;
 
-use crate::engine::Engine;
-use crate::engine::stop;
+use crate::commands::open;
 use crate::options::Global;
 use crate::output;
+use taru_engine::stop;
 
 /// Remove containers, their logs and what they kept
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     output::each(&args.containers, |key| {
         stop::remove(&mut engine, key, args.force)?;
         output::line(key)

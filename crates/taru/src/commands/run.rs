@@ -6,10 +6,49 @@ use std::process::ExitCode;
 use taru_stdx::{Context, Error, Kind, Result, parse};
 use taru_sys::caps::Capabilities;
 
-use crate::engine::config::{Bind, ContainerConfig, DeviceRate, Limits, Net, Rlimit, Root, Userns, VERSION};
-use crate::engine::{Engine, names, run};
+use crate::commands::open;
 use crate::options::{Global, LogLevel};
 use crate::output;
+use taru_engine::config::{Bind, ContainerConfig, DeviceRate, Limits, Net, Rlimit, Root, Userns, VERSION};
+use taru_engine::{names, run};
+
+/// The network of a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum NetArg {
+    /// Its own, with a loopback device and nothing else
+    #[default]
+    None,
+    /// The host's
+    Host,
+}
+
+impl From<NetArg> for Net {
+    fn from(typed: NetArg) -> Net {
+        match typed {
+            NetArg::None => Net::None,
+            NetArg::Host => Net::Host,
+        }
+    }
+}
+
+/// The users of a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum UsernsArg {
+    /// Its own: root inside is an ordinary user outside
+    #[default]
+    Private,
+    /// The host's: root inside is root outside
+    Host,
+}
+
+impl From<UsernsArg> for Userns {
+    fn from(typed: UsernsArg) -> Userns {
+        match typed {
+            UsernsArg::Private => Userns::Private,
+            UsernsArg::Host => Userns::Host,
+        }
+    }
+}
 
 /// Run a program in a new container
 ///
@@ -76,10 +115,10 @@ pub struct Args {
     hostname: Option<String>,
     /// Choose the network
     #[arg(long, value_enum, default_value_t, visible_alias = "network")]
-    net: Net,
+    net: NetArg,
     /// Choose whose users the container has
     #[arg(long, value_enum, default_value_t)]
-    userns: Userns,
+    userns: UsernsArg,
     /// Make the root read-only
     #[arg(long)]
     read_only: bool,
@@ -145,7 +184,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     if let Some(name) = &args.name {
         names::check(name)?;
     }
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     if args.rm && !args.detach {
         output::note(global, LogLevel::Info, "--rm is so in any case in the foreground");
     }
@@ -154,7 +193,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         output::line(&record.id)?;
         return Ok(ExitCode::SUCCESS);
     }
-    run::foreground(&mut engine, config, args.name.as_deref()).map(ExitCode::from)
+    run::foreground(&mut engine, config, args.name.as_deref()).map(output::outcome)
 }
 
 /// From the options as typed to what the container is asked to be. Every problem is found, and all
@@ -233,8 +272,8 @@ fn config(args: &Args) -> Result<ContainerConfig> {
             tty: args.tty,
             interactive: args.interactive,
             binds,
-            net: args.net,
-            userns: args.userns,
+            net: args.net.into(),
+            userns: args.userns.into(),
             cap_add,
             cap_drop,
             rlimits,

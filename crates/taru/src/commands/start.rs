@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use taru_stdx::{Error, Kind, Result};
 
-use crate::engine::Engine;
-use crate::engine::reconcile::{self, Status};
-use crate::engine::run;
+use crate::commands::open;
 use crate::options::Global;
 use crate::output;
+use taru_engine::reconcile::{self, Status};
+use taru_engine::run;
 
 /// Start containers that ended once more, in the background
 ///
@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     output::each(&args.containers, |key| {
         let (record, status) = reconcile::one(&mut engine, key)?;
         if !matches!(status, Status::Ended(_)) {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use taru_stdx::{Result, parse};
 
-use crate::engine::Engine;
-use crate::engine::stop;
+use crate::commands::open;
 use crate::options::Global;
 use crate::output;
+use taru_engine::stop;
 
 /// Stop containers: ask with SIGTERM, and kill what has not ended in time
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     output::each(&args.containers, |key| {
         stop::stop(&mut engine, key, args.time)?;
         output::line(key)

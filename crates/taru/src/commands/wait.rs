@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use taru_stdx::Result;
 
-use crate::engine::Engine;
-use crate::engine::stop;
+use crate::commands::open;
 use crate::options::Global;
 use crate::output;
+use taru_engine::stop;
 
 /// Wait until containers have ended, and print their exit statuses, one a line
 ///
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let mut engine = Engine::open(global)?;
+    let mut engine = open(global)?;
     output::each(&args.containers, |key| {
         let status = stop::wait(&mut engine, key)?;
         output::line(&status.map_or("?".to_owned(), |s| s.to_string()))

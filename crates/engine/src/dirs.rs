@@ -8,7 +8,7 @@ use taru_stdx::{Context, Error, Result};
 /// The permission bits of every directory of the tree.
 const MODE: u32 = 0o711;
 
-/// The directories of one state tree, drawn in [`crate::engine`].
+/// The directories of one state tree, drawn in [`crate`].
 #[derive(Debug, Clone)]
 pub struct Dirs {
     state: PathBuf,

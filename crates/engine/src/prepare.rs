@@ -11,10 +11,10 @@ use taru_runtime::spec::CONFIG;
 use taru_stdx::fs::{Sync, replace};
 use taru_stdx::{Context, Error, Result};
 
-use super::bundle::{self, Facts};
-use super::config::{ContainerConfig, Root, Userns};
-use super::record::Record;
-use super::{Engine, dirs, host_root, idmap, user};
+use crate::bundle::{self, Facts};
+use crate::config::{ContainerConfig, Root, Userns};
+use crate::record::Record;
+use crate::{Engine, dirs, host_root, idmap, user};
 
 /// The largest passwd(5) or group(5) of a container that is read.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;

@@ -26,9 +26,9 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Kind, Result};
 
-use super::config::{ContainerConfig, VERSION};
-use super::record::{Ended, Phase, Record, from_nanoseconds, to_nanoseconds};
-use super::{idmap, names};
+use crate::config::{ContainerConfig, VERSION};
+use crate::record::{Ended, Phase, Record, from_nanoseconds, to_nanoseconds};
+use crate::{idmap, names};
 
 /// The version of the schema, kept in the database's `user_version`.
 const SCHEMA: i64 = 1;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use taru_runtime::state::Process;
 use taru_stdx::{Error, Result};
 
-use super::config::ContainerConfig;
+use crate::config::ContainerConfig;
 
 /// A container's record, as the store has it.
 #[derive(Debug, Clone)]

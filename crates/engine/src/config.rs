@@ -81,24 +81,24 @@ pub struct Bind {
 }
 
 /// The network of a container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Net {
-    /// Its own, with a loopback device and nothing else
+    /// Its own, with a loopback device and nothing else.
     #[default]
     None,
-    /// The host's
+    /// The host's.
     Host,
 }
 
 /// The users of a container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Userns {
-    /// Its own: root inside is an ordinary user outside
+    /// Its own: root inside is an ordinary user outside.
     #[default]
     Private,
-    /// The host's: root inside is root outside
+    /// The host's: root inside is root outside.
     Host,
 }
 

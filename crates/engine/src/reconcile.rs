@@ -17,8 +17,8 @@ use taru_stdx::Result;
 use taru_supervise::exit::Exit;
 use taru_supervise::facts::Facts;
 
-use super::record::{Ended, Phase, Record};
-use super::{Engine, prepare};
+use crate::record::{Ended, Phase, Record};
+use crate::{Engine, prepare};
 
 /// What a container does now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use taru_runtime::spec::IdMapping;
 use taru_stdx::fs::read_bounded;
 use taru_stdx::{Error, Kind, Result};
 
-use super::config::Userns;
+use crate::config::Userns;
 
 /// The first host id of the first block.
 const FIRST: u32 = 0x7000_0000;

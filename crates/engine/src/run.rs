@@ -22,19 +22,31 @@ use taru_sys::poll::{events, poll};
 use taru_sys::process::{Clone, Program, clone3, exit_now, getpid, pidfd_send_signal, try_wait_pidfd};
 use taru_sys::signal::{self, SignalFd};
 
-use super::config::ContainerConfig;
-use super::record::{Ended, Record};
-use super::store::New;
-use super::{Engine, names, prepare, reconcile};
+use crate::config::ContainerConfig;
+use crate::record::{Ended, Record};
+use crate::store::New;
+use crate::{Engine, names, prepare, reconcile};
+
+/// What a child exits with that could not become the runtime, as Docker has it.
+const OWN_FAILURE: i32 = 125;
 
 /// Where the runtime says why it failed, below the bundle.
 const RUNTIME_LOG: &str = "runtime.log";
 
-/// Runs a container in the foreground and returns its exit status.
+/// How a program in the foreground came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ran, and this is its exit status.
+    Exited(u8),
+    /// It never ran. The runtime, which has the same standard error, has said why.
+    Refused(Kind),
+}
+
+/// Runs a container in the foreground, to its end.
 ///
 /// # Errors
 /// [`Kind::Exec`] if the program cannot be executed; anything that fails before it runs.
-pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option<&str>) -> Result<u8> {
+pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option<&str>) -> Result<Outcome> {
     config.remove = !config.keep;
     let record = begin(engine, &config, name, config.keep)?;
     let ran = prepare::bundle(engine, &record).and_then(|bundle| {
@@ -49,7 +61,7 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
             &bundle,
             &record.id,
         ]);
-        let status = follow(words, || {
+        let status = follow(words, engine.report, || {
             let supervisor = Process::of_pid(getpid().0)?;
             Facts { supervisor, init: None, started: SystemTime::now() }.write(&bundle)
         })?;
@@ -60,12 +72,11 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
             let ended =
                 Ended { status: Some(status), finished: Some(SystemTime::now()), reason: String::new() };
             reconcile::end(engine, &record, &ended)?;
-            Ok(status)
+            Ok(Outcome::Exited(status))
         }
-        // The runtime has the same standard error and has said why.
         Ok((_, Some(error))) => {
             forget(engine, &record)?;
-            Ok(crate::output::exit_number(error.kind(), crate::output::Edge::Program))
+            Ok(Outcome::Refused(error.kind()))
         }
         Err(error) => {
             // The first error is the one to report; what cannot be removed now is at the next command.
@@ -171,16 +182,16 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
         output.take(64 << 10).read_to_string(&mut errors).context(what)?;
     }
     child.wait().context(what)?;
-    Err(failure(&log).unwrap_or_else(|| super::runtime::said_error(&errors, Kind::System)))
+    Err(failure(&log).unwrap_or_else(|| crate::runtime::said_error(&errors, Kind::System)))
 }
 
 /// Executes `words` as a child with this process's standard streams, hands signals on to it, and
-/// returns its exit status. `before` is done by the child, which then becomes the program: what it writes down
+/// returns its exit status. `before` is done, and `report` told if it fails, by the child, which then becomes the program: what it writes down
 /// of itself is true even if this process is killed at once.
 ///
 /// # Errors
 /// The child cannot be made or waited for.
-pub fn follow(words: Vec<OsString>, before: impl FnOnce() -> Result<()>) -> Result<u8> {
+pub fn follow(words: Vec<OsString>, report: fn(&Error), before: impl FnOnce() -> Result<()>) -> Result<u8> {
     let env = std::env::vars_os().map(|(name, value)| [name, value].join(&OsString::from("=")).into_vec());
     let path = words[0].clone();
     let program = Program::new(path.into_vec(), words.into_iter().map(OsString::into_vec), env)
@@ -204,8 +215,8 @@ pub fn follow(words: Vec<OsString>, before: impl FnOnce() -> Result<()>) -> Resu
             Ok(()) => Error::new(Kind::System, "execute the runtime").because(program.execve()),
             Err(error) => error,
         };
-        crate::output::report(&error);
-        exit_now(crate::output::OWN_FAILURE.into());
+        report(&error);
+        exit_now(OWN_FAILURE);
     };
     let result = wait(&signals, &child.pidfd);
     if result.is_err() {

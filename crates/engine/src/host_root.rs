@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Result, Undo};
 
-use super::dirs;
+use crate::dirs;
 
 /// Directories that are the container's own: path and permission bits, parents first.
 const OWN: &[(&str, u32)] = &[

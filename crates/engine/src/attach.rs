@@ -12,8 +12,8 @@ use taru_sys::poll::{events, poll_all};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::tty;
 
-use super::Engine;
-use super::reconcile::{self, Status};
+use crate::Engine;
+use crate::reconcile::{self, Status};
 
 /// Ctrl-P Ctrl-Q, Docker's way of letting go.
 const LET_GO: [u8; 2] = [0x10, 0x11];

@@ -3,9 +3,9 @@
 use taru_rootdir::RootDir;
 use taru_stdx::{Error, Kind, Result};
 
-use super::reconcile::{self, Status};
-use super::{Engine, run, user};
-use crate::output;
+use crate::reconcile::{self, Status};
+use crate::run::{self, Outcome};
+use crate::{Engine, user};
 
 /// What is to be executed.
 #[derive(Debug, Clone)]
@@ -24,11 +24,11 @@ pub struct Exec {
     pub args: Vec<String>,
 }
 
-/// Executes a further program in the container `key`; returns its exit status.
+/// Executes a further program in the container `key`, to its end unless nobody waits for it.
 ///
 /// # Errors
 /// [`Kind::State`] if it does not run.
-pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<u8> {
+pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
     let (record, status) = reconcile::one(engine, key)?;
     let Status::Running { .. } = status else {
         return Err(Error::new(
@@ -64,13 +64,12 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<u8> {
     }
     words.push(record.id.clone().into());
     words.extend(wanted.args.iter().map(Into::into));
-    let done = run::follow(words, || Ok(()));
+    let done = run::follow(words, engine.report, || Ok(()));
     let failure = run::failure(&log);
     // It goes with the bundle at the latest.
     let _ = std::fs::remove_file(&log);
     let status = done?;
-    // The runtime has the same standard error and has said why.
-    Ok(failure.map_or(status, |e| output::exit_number(e.kind(), output::Edge::Program)))
+    Ok(failure.map_or(Outcome::Exited(status), |e| Outcome::Refused(e.kind())))
 }
 
 /// Looks a user up in the files that the container has now.

@@ -16,10 +16,10 @@ use taru_runtime::spec::{
 };
 use taru_sys::caps::{Capabilities as Caps, last};
 
-use super::config::{ContainerConfig, Limits, Net, Root};
-use super::host_root::HostRoot;
-use super::idmap::IdMaps;
-use super::user::User;
+use crate::config::{ContainerConfig, Limits, Net, Root};
+use crate::host_root::HostRoot;
+use crate::idmap::IdMaps;
+use crate::user::User;
 
 /// The annotation that describes the mounts of a root file system: taru-runtime makes them inside the
 /// container's mount namespace, so that the host never has them.

@@ -27,9 +27,7 @@
 use std::path::Path;
 
 use taru_runtime::state::Process;
-use taru_stdx::{Context, Result};
-
-use crate::options::Global;
+use taru_stdx::{Context, Error, Result};
 
 pub mod attach;
 pub mod bundle;
@@ -61,22 +59,24 @@ pub struct Engine {
     pub caller: idmap::Caller,
     /// This process, as the one that starts containers.
     pub starter: store::Starter,
+    /// How a process of ours that ends alone, between clone and execve, says why.
+    pub report: fn(&Error),
 }
 
 impl Engine {
-    /// Opens the state directory, making it if there is none.
+    /// Opens the state directory `root`, or this user's own, making it if there is none.
     ///
     /// # Errors
     /// No directory, no database or no runtime.
-    pub fn open(global: &Global) -> Result<Engine> {
+    pub fn open(root: Option<&Path>, report: fn(&Error)) -> Result<Engine> {
         let caller = idmap::Caller::current();
-        let dirs = dirs::Dirs::choose(global.root.as_deref(), caller.uid)?;
+        let dirs = dirs::Dirs::choose(root, caller.uid)?;
         dirs::ensure(dirs.state())?;
         let store = store::Store::open(dirs.state())?;
         let runtime = runtime::Runtime::find(dirs.runtime())?;
         let starter =
             store::Starter { process: Process::of_pid(taru_sys::process::getpid().0)?, boot: boot_id()? };
-        Ok(Engine { dirs, store, runtime, caller, starter })
+        Ok(Engine { dirs, store, runtime, caller, starter, report })
     }
 }
 

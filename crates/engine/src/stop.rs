@@ -12,9 +12,9 @@ use taru_sys::poll::{events, poll};
 use taru_sys::process::{Pid, pidfd_open};
 use taru_sys::{errno, signal};
 
-use super::reconcile::{self, Status};
-use super::record::Record;
-use super::{Engine, prepare};
+use crate::reconcile::{self, Status};
+use crate::record::Record;
+use crate::{Engine, prepare};
 
 /// How long what was killed may take to be gone. A process in uninterruptible sleep takes longer.
 const KILLED: Duration = Duration::from_secs(10);
