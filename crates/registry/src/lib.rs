@@ -1,0 +1,1 @@
+//! A client of image registries: resolve, authenticate, fetch, push.

@@ -1,0 +1,1 @@
+//! Layers and root file systems: unpack, mount, compare, on overlay, directories and btrfs.
