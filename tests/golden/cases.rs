@@ -209,7 +209,13 @@ fn kernel(sandbox: &Sandbox) -> Vec<(&'static str, Output)> {
         ),
         ("unknown namespace type", run(sandbox.bundle().namespace("netwrok", None))),
         ("a host name without its namespace", run(sandbox.bundle().without_namespace("uts"))),
-        ("a user namespace without maps", run(sandbox.bundle().namespace("user", None))),
+        (
+            "a user namespace with a map of users alone",
+            run(sandbox
+                .bundle()
+                .namespace("user", None)
+                .put("/linux/uidMappings", json!([{ "containerID": 0, "hostID": 1000, "size": 10 }]))),
+        ),
         (
             "id maps that overlap",
             run(sandbox.bundle().user_namespace(100_000).put("/linux/uidMappings", overlapping)),

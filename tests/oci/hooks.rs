@@ -171,6 +171,23 @@ fn environment_is_the_hooks_own_and_arguments_are_exact() {
 }
 
 #[test]
+fn without_an_environment_a_host_hook_gets_the_callers_and_one_in_the_container_none() {
+    sandbox(|sandbox| {
+        let (mut bundle, dir) = journal(sandbox, sandbox.bundle());
+        for name in HOOKS {
+            let mut hook = hook(name, &dir, "echo $FROM_CALLER > $J/$1");
+            hook.as_object_mut().expect("an object").remove("env");
+            bundle.spec["hooks"][name] = json!([hook]);
+        }
+        sandbox.runtime().invoke_run(&bundle, &[] as &[&str]).env("FROM_CALLER", "me").output().succeeds();
+        for name in HOOKS {
+            let seen = fs::read_to_string(dir.join(name)).expect("its words");
+            assert_eq!(seen.trim(), if is_host_hook(name) { "me" } else { "" }, "{name}");
+        }
+    });
+}
+
+#[test]
 fn failing_create_hooks_abort_create_and_leave_nothing() {
     sandbox(|sandbox| {
         for name in ["prestart", "createRuntime", "createContainer"] {

@@ -53,6 +53,26 @@ fn root_gets_no_group_of_the_callers() {
 }
 
 #[test]
+fn the_callers_groups_stay_where_an_annotation_asks() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc], "run.oci.keep_original_groups") {
+            return;
+        }
+        let bundle = sandbox
+            .bundle()
+            .args(&["/bin/probe", "ids"])
+            .put("/annotations", json!({ "run.oci.keep_original_groups": "1" }));
+        let output = sandbox
+            .runtime()
+            .invoke_run(&bundle, &[] as &[&str])
+            .under(["setpriv", "--groups", "4,27"])
+            .output()
+            .ok();
+        assert_eq!(output.value("groups"), "4 27");
+    });
+}
+
+#[test]
 fn umask_defaults_to_022() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().args(&["/bin/probe", "ids"]);

@@ -6,6 +6,25 @@ use serde_json::json;
 use taru_testkit::{Container, Family, eventually, sandbox};
 
 #[test]
+fn an_init_that_is_killed_before_it_executes_its_program_is_an_error() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "word of an init that was killed") {
+            return;
+        }
+        // A pid namespace's first process is safe from those in it.
+        let mut bundle = sandbox.bundle().without_namespace("pid");
+        let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", "kill -KILL $PPID"] });
+        bundle.spec["hooks"]["startContainer"] = json!([hook]);
+        for options in [&[][..], &["--detach"]] {
+            sandbox
+                .runtime()
+                .run_with(&bundle, options)
+                .fails_with("start the container: its init was killed by SIGKILL");
+        }
+    });
+}
+
+#[test]
 fn run_passes_output_and_exit_status_on() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().sh("echo out; echo err >&2; exit 7");

@@ -167,6 +167,36 @@ fn rlimits_are_exact() {
 }
 
 #[test]
+fn rlimits_too_small_to_set_up_with_hold_for_the_program_alone() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "rlimits set last") {
+            return;
+        }
+        let limits = json!([
+            { "type": "RLIMIT_NOFILE", "soft": 4, "hard": 4 },
+            { "type": "RLIMIT_NPROC", "soft": 0, "hard": 0 },
+        ]);
+        let script = "ulimit -n; ulimit -u; exec 3</etc/passwd; echo three; exec 4</etc/passwd";
+        let bundle = sandbox.bundle().sh(script).put("/process/rlimits", limits.clone());
+        let output = sandbox.runtime().run(&bundle);
+        assert_eq!(output.stdout, "4\n0\nthree\n");
+        assert_ne!(output.status, 0, "a fifth file was opened");
+        let terminal = bundle.put("/process/terminal", json!(true));
+        let output = sandbox.runtime().run(&terminal);
+        assert!(output.stdout.starts_with("4\r\n0\r\n"), "{}", output.stdout);
+
+        let container = sandbox.runtime().start(&sandbox.bundle().idle());
+        let process = json!({
+            "args": ["/bin/sh", "-c", "ulimit -n"], "cwd": "/", "rlimits": limits,
+        });
+        let file = sandbox.dir().join("process.json");
+        std::fs::write(&file, process.to_string()).expect("write the process");
+        let file = file.to_str().expect("a plain path");
+        assert_eq!(container.exec_with(&["--process", file], &[] as &[&str]).ok().stdout, "4\n");
+    });
+}
+
+#[test]
 fn unknown_or_repeated_rlimit_is_refused() {
     sandbox(|sandbox| {
         let unknown = json!([{ "type": "RLIMIT_NOSUCH", "soft": 1, "hard": 1 }]);

@@ -7,12 +7,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Kind, Result, Undo};
 use taru_sys::ns::{self, Namespaces};
-use taru_sys::poll::{events, poll};
 use taru_sys::process::{self, Child, Clone, Pid};
 use taru_sys::{errno, fs, sched, signal, socket};
 
@@ -24,7 +22,7 @@ use crate::plan::{self, Plan};
 use crate::spec::{CONFIG, CONFIG_LIMIT, Spec};
 use crate::state::{self, Record, State, Store};
 use crate::wire::{Link, Message};
-use crate::{clocks, hooks, idmap, sources};
+use crate::{clocks, ended, hooks, idmap, sources};
 
 /// What `create` and `run` are asked for.
 #[derive(Debug, Clone)]
@@ -184,14 +182,12 @@ fn read_document(config: &Path) -> Result<Vec<u8>> {
 
 fn check_terminal(plan: &Plan, request: &Request<'_>, foreground: bool) -> Result<()> {
     match (plan.process.terminal, request.console_socket.is_some()) {
-        (true, false) if !foreground => {
-            Err(Error::invalid("cannot allocate tty if runc will detach without setting console socket")
-                .hint("give --console-socket, or set process.terminal to false"))
-        }
-        (false, true) => {
-            Err(Error::invalid("cannot use console socket if runc will not detach or allocate tty")
-                .hint("set process.terminal to true, or leave --console-socket out"))
-        }
+        (true, false) if !foreground => Err(Error::invalid(
+            "check process.terminal: nobody would hold the terminal of a detached container",
+        )
+        .hint("give --console-socket, or set process.terminal to false")),
+        (false, true) => Err(Error::invalid("check --console-socket: there is no terminal to send to it")
+            .hint("set process.terminal to true, or leave --console-socket out")),
         _ => Ok(()),
     }
 }
@@ -342,7 +338,7 @@ fn stage<'a>(
             }
         }
         if plan.namespaces.joins(Namespaces::USER) {
-            init::become_root()?;
+            init::become_root(plan.process.keep_groups)?;
         }
         let mut new = plan.namespaces.new.without(Namespaces::CGROUP);
         if !plan.namespaces.time_offsets.is_empty() && !new.contains(Namespaces::USER) {
@@ -435,24 +431,23 @@ fn prepare(plan: &Plan, init: &Child) -> Result<Vec<String>> {
     limit_process(&plan.process, init.pid)
 }
 
-/// Sets rlimits and oom score of `pid` from outside, where this process's rights count. What is refused
-/// for want of CAP_SYS_RESOURCE is clamped, and said.
+/// Raises the hard rlimits of `pid` where it is to have higher ones, and sets its oom score: from outside,
+/// where this process's rights count. What is refused for want of CAP_SYS_RESOURCE is said, and clamped when
+/// the process itself takes the limits on, as its last step ([`identity::limit`](init::identity::limit)).
 pub(crate) fn limit_process(process: &plan::ProcessPlan, pid: Pid) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for (resource, wanted) in &process.rlimits {
-        match sched::prlimit(pid, *resource, Some(*wanted)) {
-            Err(e) if e.errno() == errno::PERM => {
-                let now = sched::prlimit(pid, *resource, None).context(|| "read a resource limit")?;
-                let hard = wanted.hard.min(now.hard);
-                let clamped = sched::Limit { soft: wanted.soft.min(hard), hard };
-                sched::prlimit(pid, *resource, Some(clamped)).context(|| "set a resource limit")?;
-                warnings.push(format!(
-                    "{} is {} instead of {}: raising it takes CAP_SYS_RESOURCE",
-                    resource.name(),
-                    clamped.hard,
-                    wanted.hard
-                ));
-            }
+        let now = sched::prlimit(pid, *resource, None).context(|| "read a resource limit")?;
+        if wanted.hard <= now.hard {
+            continue;
+        }
+        match sched::prlimit(pid, *resource, Some(sched::Limit { hard: wanted.hard, ..now })) {
+            Err(e) if e.errno() == errno::PERM => warnings.push(format!(
+                "{} is {} instead of {}: raising it takes CAP_SYS_RESOURCE",
+                resource.name(),
+                now.hard,
+                wanted.hard
+            )),
             other => drop(other.context(|| "set a resource limit")?),
         }
     }
@@ -482,7 +477,9 @@ fn converse(
 ) -> Result<Option<OwnedFd>> {
     let mut terminal = None;
     loop {
-        let message = link.expect("the container's init", Ok).map_err(|e| explain_end(e, init))?;
+        let message = link
+            .expect("the container's init", Ok)
+            .map_err(|e| ended::explain(e, "create the container: its init", init))?;
         match message {
             Message::Prepared => {
                 host_step(plan, spec, init)?;
@@ -498,33 +495,13 @@ fn converse(
     }
 }
 
-/// How long an init that closed its link may take to have ended.
-const ENDING: Duration = Duration::from_secs(1);
-
-/// An init that ended without a word was killed; by what is the best hint there is.
-fn explain_end(error: Error, init: &Child) -> Error {
-    if error.kind() != Kind::System {
-        return error;
-    }
-    // The link closes a moment before the process has ended.
-    let _ = poll([(init.pidfd.as_fd(), events::IN)], Some(ENDING));
-    match process::try_wait_pidfd(init.pidfd.as_fd()) {
-        Ok(Some(process::Exit::Signal(signal))) => {
-            let name = signal::name(signal);
-            Error::new(Kind::Limit, format!("create the container: its init was killed by {name}"))
-                .hint("SIGKILL: most likely its memory limit is too small; SIGSYS: the seccomp profile forbids a call that starting takes")
-        }
-        _ => error,
-    }
-}
-
 /// Between the mounts and pivot_root, in the runtime's namespaces.
 fn host_step(plan: &Plan, spec: &Spec, init: &Child) -> Result<()> {
     let state = hooks::state_json(spec, &plan.id, "creating", Some(init.pid.0), &plan.bundle);
-    let bundle = Some(plan.bundle.as_path());
+    let place = hooks::Place::Host(Some(&plan.bundle));
     move_net_devices(plan, init)?;
-    hooks::run("prestart", &plan.hooks.prestart, &state, bundle)?;
-    hooks::run("createRuntime", &plan.hooks.create_runtime, &state, bundle)
+    hooks::run("prestart", &plan.hooks.prestart, &state, place)?;
+    hooks::run("createRuntime", &plan.hooks.create_runtime, &state, place)
 }
 
 fn move_net_devices(plan: &Plan, init: &Child) -> Result<()> {

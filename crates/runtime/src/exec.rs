@@ -28,7 +28,7 @@ use crate::plan::{self, Problems, ProcessPlan};
 use crate::spec::{self, Spec};
 use crate::state::{Record, Status, Store};
 use crate::wire::{Link, Message};
-use crate::{group, kill, listener};
+use crate::{ended, group, kill, listener};
 use terminal::Terminal;
 
 /// What `exec` is asked for.
@@ -81,7 +81,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     let record = request.store.load(request.id)?;
     check_status(&record, request)?;
     let spec = Spec::parse(&record.config()?)?;
-    let (mut plan, warnings) = decide(request.process)?;
+    let (mut plan, warnings) = decide(request.process, &spec)?;
     if request.console_socket.is_none() {
         plan.size = own_size().or(plan.size);
     }
@@ -153,9 +153,10 @@ fn refuse(why: &str, id: &str) -> Error {
     Error::new(Kind::State, format!("{why}: `{id}`"))
 }
 
-fn decide(process: &spec::Process) -> Result<(ProcessPlan, Vec<String>)> {
+fn decide(process: &spec::Process, spec: &Spec) -> Result<(ProcessPlan, Vec<String>)> {
     let mut problems = Problems::default();
     let plan = ProcessPlan::new(process, Host::known_capabilities(), &mut problems);
+    let plan = plan.annotated(&spec.annotations);
     let warnings = problems.finish()?;
     Ok((plan, warnings))
 }
@@ -173,11 +174,11 @@ fn filter(spec: &Spec, store: &Store) -> Result<Option<Filter>> {
 fn check_terminal(plan: &ProcessPlan, request: &Request<'_>) -> Result<()> {
     match (plan.terminal, request.console_socket.is_some()) {
         (true, false) if request.detach => {
-            Err(Error::invalid("cannot allocate tty if runc will detach without setting console socket"))
+            Err(Error::invalid("check --tty: nobody would hold the terminal of a detached process")
+                .hint("give --console-socket, or leave --detach out"))
         }
-        (false, true) => {
-            Err(Error::invalid("cannot use console socket if runc will not detach or allocate tty"))
-        }
+        (false, true) => Err(Error::invalid("check --console-socket: there is no terminal to send to it")
+            .hint("give --tty, or leave --console-socket out")),
         _ => Ok(()),
     }
 }
@@ -229,7 +230,7 @@ fn spawn_through_stage(mut entry: Entry<'_>, group: &Cgroup, record: &Record, li
         let null = init::open_null()?;
         ns::setns(entry.init.as_fd(), entry.namespaces).context(|| "enter the container's namespaces")?;
         if entry.namespaces.contains(Namespaces::USER) {
-            init::become_root()?;
+            init::become_root(entry.plan.keep_groups)?;
         }
         if hides {
             process::set_dumpable(false).context(|| "hide from the container's processes")?;
@@ -268,7 +269,10 @@ fn converse(link: &Link, spec: &Spec, record: &Record, child: &Child) -> Result<
     let mut terminal = None;
     loop {
         match link.receive()? {
-            None => return Ok(terminal),
+            None => {
+                check_executed(child)?;
+                return Ok(terminal);
+            }
             Some(Message::Failed(error)) => return Err(error),
             Some(Message::Terminal(main)) => terminal = Some(main),
             Some(Message::Listener(listener)) => {
@@ -280,6 +284,15 @@ fn converse(link: &Link, spec: &Spec, record: &Record, child: &Child) -> Result<
             Some(_) => return Err(Error::new(Kind::System, "the new process spoke out of turn")),
         }
     }
+}
+
+/// The link closes when the program runs, and when the process is killed before.
+fn check_executed(child: &Child) -> Result<()> {
+    if !crate::state::Process::of_pid(child.pid.0)?.is_still_a_clone()? {
+        return Ok(());
+    }
+    let error = Error::new(Kind::System, "exec: the new process ended before it executed its program");
+    Err(ended::explain(error, "exec: the new process", child))
 }
 
 fn report_pid(request: &Request<'_>, child: &Child) -> Result<()> {

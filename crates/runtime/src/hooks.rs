@@ -1,7 +1,8 @@
 //! Hooks: programs run at points of a container's life, with its state on their standard input.
 //!
-//! A hook gets its own environment and nothing of the runtime's or its caller's, descriptors included;
-//! what it prints is kept for the error message. One that outlives its timeout is killed and counts as failed.
+//! A hook gets its own environment and no descriptor of the runtime's or its caller's. Without one it gets the
+//! runtime's, as runc and crun have it, but only on the host: a program of the container learns nothing from it.
+//! What a hook prints is kept for the error message. One that outlives its timeout is killed and counts as failed.
 
 use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -35,13 +36,22 @@ pub(crate) fn state_json(spec: &Spec, id: &str, status: &str, pid: Option<i32>, 
     state.to_string()
 }
 
-/// Runs the hooks called `name` in order, in the directory `dir`; the first that fails ends it.
+/// Where a hook runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// In the runtime's namespaces, in this directory if it is still there.
+    Host(Option<&'a Path>),
+    /// In the container's.
+    Container,
+}
+
+/// Runs the hooks called `name` in order; the first that fails ends it.
 ///
 /// # Errors
 /// The hook's place and path, with how it ended and what it printed.
-pub(crate) fn run(name: &str, hooks: &[Hook], state: &str, dir: Option<&Path>) -> Result<()> {
+pub(crate) fn run(name: &str, hooks: &[Hook], state: &str, place: Place<'_>) -> Result<()> {
     for (n, hook) in hooks.iter().enumerate() {
-        run_one(hook, state, dir).context(|| format!("run {name} hook #{n} `{}`", hook.path.display()))?;
+        run_one(hook, state, place).context(|| format!("run {name} hook #{n} `{}`", hook.path.display()))?;
     }
     Ok(())
 }
@@ -51,10 +61,10 @@ pub(crate) fn run(name: &str, hooks: &[Hook], state: &str, dir: Option<&Path>) -
 pub(crate) fn poststop(spec: &Spec, id: &str, bundle: &Path) -> Vec<String> {
     let Some(all) = &spec.hooks else { return Vec::new() };
     let state = state_json(spec, id, "stopped", None, bundle);
-    let dir = bundle.is_dir().then_some(bundle);
+    let place = Place::Host(bundle.is_dir().then_some(bundle));
     all.poststop
         .iter()
-        .filter_map(|hook| run("poststop", std::slice::from_ref(hook), &state, dir).err())
+        .filter_map(|hook| run("poststop", std::slice::from_ref(hook), &state, place).err())
         .map(|e| e.chain().to_string())
         .collect()
 }
@@ -67,21 +77,24 @@ fn input(state: &str) -> Result<Stdio> {
     Ok(file.into())
 }
 
-fn run_one(hook: &Hook, state: &str, dir: Option<&Path>) -> Result<()> {
+fn run_one(hook: &Hook, state: &str, place: Place<'_>) -> Result<()> {
     let output = std::fs::File::from(memfd_create(c"hook-output", false).context(|| "keep the output")?);
     let share = || output.try_clone().context(|| "keep the output");
     let mut command = Command::new(&hook.path);
     if let Some((zeroth, rest)) = hook.args.split_first() {
         command.arg0(zeroth).args(rest);
     }
-    command.env_clear().stdin(input(state)?).stdout(share()?).stderr(share()?);
-    for entry in &hook.env {
+    command.stdin(input(state)?).stdout(share()?).stderr(share()?);
+    if hook.env.is_some() || matches!(place, Place::Container) {
+        command.env_clear();
+    }
+    for entry in hook.env.iter().flatten() {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         if !name.is_empty() {
             command.env(name, value);
         }
     }
-    if let Some(dir) = dir {
+    if let Place::Host(Some(dir)) = place {
         command.current_dir(dir);
     }
     // A group of its own, so that a timeout reaches what the hook started too.

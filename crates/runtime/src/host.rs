@@ -16,6 +16,8 @@ pub struct Host {
     pub is_privileged: bool,
     /// The caller's effective user id.
     pub uid: u32,
+    /// The caller's effective group id.
+    pub gid: u32,
     /// The cgroup hierarchies.
     pub hierarchy: Hierarchy,
     /// Whether AppArmor confines processes here.
@@ -45,6 +47,7 @@ impl Host {
             capabilities: Host::known_capabilities(),
             is_privileged,
             uid: user::geteuid(),
+            gid: user::getegid(),
             hierarchy: Hierarchy::probe()?,
             has_apparmor: reads_as("/sys/module/apparmor/parameters/enabled", b'Y'),
             has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),

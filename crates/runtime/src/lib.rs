@@ -4,6 +4,7 @@ mod attend;
 mod clocks;
 pub mod create;
 pub mod delete;
+mod ended;
 pub mod events;
 pub mod exec;
 pub mod features;

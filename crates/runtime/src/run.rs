@@ -75,6 +75,6 @@ fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
 fn release(created: &Created) -> Result<Vec<String>> {
     let link = created.link.as_ref().ok_or_else(|| Error::new(Kind::System, "start: no link to init"))?;
     link.send(&Message::Start)?;
-    start::follow(link, &created.spec, &created.record)?;
+    start::follow(link, &created.spec, &created.record, Some(&created.init))?;
     Ok(start::poststart(&created.spec, &created.record))
 }

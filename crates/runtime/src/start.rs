@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::process::Child;
 use taru_sys::{fs, socket};
 
 use crate::spec::Spec;
 use crate::state::{Record, Status, Store};
 use crate::wire::{Link, Message};
-use crate::{hooks, listener};
+use crate::{ended, hooks, listener};
 
 /// Starts the created container `id` and returns what is worth a warning.
 ///
@@ -33,7 +34,7 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>> {
     let spec = Spec::parse(&record.config()?)?;
     let link = Link::from(connect(&record)?);
     link.send(&Message::Start)?;
-    follow(&link, &spec, &record)?;
+    follow(&link, &spec, &record, None)?;
     let path = record.start_socket();
     std::fs::remove_file(&path).context(|| format!("remove `{}`", path.display()))?;
     Ok(poststart(&spec, &record))
@@ -43,11 +44,12 @@ fn refuse(why: &str, id: &str) -> Error {
     Error::new(Kind::State, format!("{why}: `{id}`"))
 }
 
-/// Hears init out until it executes its program, which closes the link.
-pub(crate) fn follow(link: &Link, spec: &Spec, record: &Record) -> Result<()> {
+/// Hears init out until it executes its program, which closes the link. `child` is init where this process
+/// may wait for it.
+pub(crate) fn follow(link: &Link, spec: &Spec, record: &Record, child: Option<&Child>) -> Result<()> {
     loop {
         match link.receive()? {
-            None => return Ok(()),
+            None => return check_executed(record, child),
             Some(Message::Failed(error)) => return Err(error),
             Some(Message::Listener(fd)) => {
                 listener::send(spec, record, fd)?;
@@ -56,6 +58,22 @@ pub(crate) fn follow(link: &Link, spec: &Spec, record: &Record) -> Result<()> {
             Some(_) => return Err(Error::new(Kind::System, "init spoke out of turn")),
         }
     }
+}
+
+/// The link closes when the program runs, and when init is killed before. An init that was reaped
+/// already cannot be asked; its program may well have run.
+fn check_executed(record: &Record, child: Option<&Child>) -> Result<()> {
+    let Some(init) = record.state.init else { return Ok(()) };
+    if !init.is_still_a_clone()? {
+        return Ok(());
+    }
+    let error =
+        Error::new(Kind::System, "start the container: its init ended before it executed the program")
+            .hint("it was killed: by a signal, or by a seccomp profile that forbids execve");
+    Err(match child {
+        Some(child) => ended::explain(error, "start the container: its init", child),
+        None => error,
+    })
 }
 
 /// Runs the poststart hooks. The specification has a failing one warned of and the container run on.
@@ -69,8 +87,8 @@ pub(crate) fn poststart(spec: &Spec, record: &Record) -> Vec<String> {
     all.poststart
         .iter()
         .filter_map(|hook| {
-            let done =
-                hooks::run("poststart", std::slice::from_ref(hook), &state, Some(&record.state.bundle));
+            let place = hooks::Place::Host(Some(&record.state.bundle));
+            let done = hooks::run("poststart", std::slice::from_ref(hook), &state, place);
             done.err().map(|e| e.chain().to_string())
         })
         .collect()

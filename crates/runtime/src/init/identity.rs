@@ -6,6 +6,7 @@
 use taru_rootdir::Proc;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::caps::{self, Capabilities, Sets};
+use taru_sys::process::Pid;
 use taru_sys::{errno, fs, process, sched, user};
 
 use crate::plan::ProcessPlan;
@@ -93,7 +94,7 @@ fn enter(plan: &ProcessPlan) -> Result<()> {
 
 fn ids(plan: &ProcessPlan) -> Result<()> {
     process::set_keep_capabilities(true).context(|| "keep capabilities over the change of ids")?;
-    match user::setgroups(&plan.groups) {
+    match if plan.keep_groups { Ok(()) } else { user::setgroups(&plan.groups) } {
         // `/proc/self/setgroups` says deny: the groups are those of whoever started this, and the
         // kernel will not let them go. Asking for none is then met as far as it can be.
         Err(e) if e.errno() == errno::PERM && plan.groups.is_empty() => {}
@@ -137,6 +138,24 @@ fn capabilities(plan: &ProcessPlan, keep_admin: bool) -> Result<LastStep> {
     caps::replace_ambient(plan.capabilities.ambient & possible.permitted & possible.inheritable)
         .context(|| "set the ambient capabilities")?;
     Ok(LastStep { sets: (now != possible).then_some(possible) })
+}
+
+/// Takes on the rlimits: after all that setting up needs, for a program may be allowed three open files or a
+/// megabyte of memory. The host process has raised the hard limits as far as it may; lowering takes no right.
+pub(crate) fn limit(plan: &ProcessPlan) -> Result<()> {
+    let own = Pid(0);
+    for (resource, wanted) in &plan.rlimits {
+        match sched::prlimit(own, *resource, Some(*wanted)) {
+            Err(e) if e.errno() == errno::PERM => {
+                let now = sched::prlimit(own, *resource, None).context(|| "read a resource limit")?;
+                let hard = wanted.hard.min(now.hard);
+                let clamped = sched::Limit { soft: wanted.soft.min(hard), hard };
+                sched::prlimit(own, *resource, Some(clamped)).context(|| "set a resource limit")?;
+            }
+            other => drop(other.context(|| "set a resource limit")?),
+        }
+    }
+    Ok(())
 }
 
 /// Reads back what was set: a process that is not who it was meant to be must not start.

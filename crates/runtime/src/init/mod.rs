@@ -131,7 +131,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
         link.send(&Message::Prepared)?;
         link.expect("the runtime", continued)?;
     }
-    hooks::run("createContainer", &plan.hooks.create_container, &state("creating"), None)?;
+    hooks::run("createContainer", &plan.hooks.create_container, &state("creating"), hooks::Place::Container)?;
     let terminal = open_terminal(plan, &root)?;
     masks::apply(plan, &root, null.as_fd())?;
     let root = rootfs::enter(plan, root)?;
@@ -155,7 +155,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     link.send(&Message::Ready(Vec::new()))?;
     let link = gate.wait(link)?;
     *hearer = link.as_fd().try_clone_to_owned().ok();
-    hooks::run("startContainer", &plan.hooks.start_container, &state("created"), None)?;
+    hooks::run("startContainer", &plan.hooks.start_container, &state("created"), hooks::Place::Container)?;
     execute(&plan.process, plan.seccomp.as_ref(), last, program, &link, preserve_fds)
 }
 
@@ -183,7 +183,7 @@ fn enter_namespaces(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<()> 
         ns::setns(file.as_fd(), *kind).context(|| format!("join the {kind} namespace"))?;
     }
     if plan.namespaces.new.contains(Namespaces::USER) {
-        become_root()?;
+        become_root(plan.process.keep_groups)?;
         if !plan.namespaces.time_offsets.is_empty() {
             offset_clocks(&plan.namespaces.time_offsets)?;
         }
@@ -197,10 +197,10 @@ fn enter_namespaces(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<()> 
 }
 
 /// Root of the user namespace: until now this process has ids that it may not know.
-pub(crate) fn become_root() -> Result<()> {
+pub(crate) fn become_root(keep_groups: bool) -> Result<()> {
     user::setresgid(0).context(|| "become group 0 of the user namespace")?;
     user::setresuid(0).context(|| "become user 0 of the user namespace")?;
-    match user::setgroups(&[]) {
+    match if keep_groups { Ok(()) } else { user::setgroups(&[]) } {
         // Denied for a single mapping without the right; see user_namespaces(7).
         Err(e) if e.errno() == errno::PERM => {}
         other => other.context(|| "leave the host's groups")?,
@@ -332,6 +332,7 @@ pub(crate) fn execute(
     for number in 3..3 + preserve_fds as i32 {
         fd::keep_inherited(number).context(|| "preserve a descriptor")?;
     }
+    identity::limit(process_plan)?;
     if let Some(filter) = seccomp {
         load_filter(filter, link)?;
     }

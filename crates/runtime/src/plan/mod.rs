@@ -113,9 +113,9 @@ impl Plan {
         // One that is missing has no further problems.
         let mut unheard = Problems::default();
         let heard = if spec.process.is_some() { &mut problems } else { &mut unheard };
-        let process = ProcessPlan::new(process, host.capabilities, heard);
+        let process = ProcessPlan::new(process, host.capabilities, heard).annotated(&spec.annotations);
         check_labels(&process, linux, host, &mut problems);
-        let namespaces = NamespacePlan::new(linux, &mut problems);
+        let namespaces = NamespacePlan::new(linux, (host.uid, host.gid), &mut problems);
         check_names(spec, &namespaces, &mut problems);
         let root = RootPlan::new(spec, linux, bundle, &namespaces, &mut problems);
         let mounts = mounts::plan(&spec.mounts, bundle, &namespaces, &mut problems);

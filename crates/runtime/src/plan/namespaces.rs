@@ -24,8 +24,8 @@ pub struct NamespacePlan {
 }
 
 impl NamespacePlan {
-    /// Decides on the namespaces of `linux`.
-    pub fn new(linux: &Linux, problems: &mut Problems) -> NamespacePlan {
+    /// Decides on the namespaces of `linux` for a caller of the ids `own`.
+    pub fn new(linux: &Linux, own: (u32, u32), problems: &mut Problems) -> NamespacePlan {
         let mut plan = NamespacePlan {
             uid_map: linux.uid_mappings.clone(),
             gid_map: linux.gid_mappings.clone(),
@@ -43,6 +43,7 @@ impl NamespacePlan {
                 _ => plan.new |= kind,
             }
         }
+        plan.map_caller(own);
         plan.check_ids(problems);
         plan.decide_offsets(linux, problems);
         plan
@@ -85,10 +86,19 @@ impl NamespacePlan {
         !self.uid_map.is_empty() || !self.gid_map.is_empty()
     }
 
+    /// A new user namespace without any map: the caller is its root, and nobody else is in it. That takes
+    /// no right. crun has it so; runc refuses the document.
+    fn map_caller(&mut self, (uid, gid): (u32, u32)) {
+        if self.new.contains(Namespaces::USER) && !self.has_maps() {
+            let alone = |host_id| vec![IdMapping { container_id: 0, host_id, size: 1 }];
+            (self.uid_map, self.gid_map) = (alone(uid), alone(gid));
+        }
+    }
+
     fn check_ids(&self, problems: &mut Problems) {
         if self.new.contains(Namespaces::USER) {
             if self.uid_map.is_empty() || self.gid_map.is_empty() {
-                problems.invalid("check linux: a new user namespace needs uidMappings and gidMappings");
+                problems.invalid("check linux: uidMappings and gidMappings go together");
             }
         } else if !self.joins(Namespaces::USER) && self.has_maps() {
             problems.invalid(
@@ -161,7 +171,7 @@ mod tests {
 
     fn plan(json: &str) -> Result<NamespacePlan, String> {
         let mut problems = Problems::default();
-        let plan = NamespacePlan::new(&serde_json::from_str(json).unwrap(), &mut problems);
+        let plan = NamespacePlan::new(&serde_json::from_str(json).unwrap(), (1000, 100), &mut problems);
         problems.finish().map(|_| plan).map_err(|e| e.to_string())
     }
 
@@ -183,10 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn without_maps_the_caller_is_root() {
+        let p = plan(r#"{"namespaces":[{"type":"user"}]}"#).unwrap();
+        assert_eq!((p.host_id(&p.uid_map, 0), p.host_id(&p.gid_map, 0)), (Some(1000), Some(100)));
+        assert_eq!((p.host_id(&p.uid_map, 1), p.host_id(&p.gid_map, 1)), (None, None));
+    }
+
+    #[test]
     fn mistakes() {
         for (json, part) in [
             (r#"{"namespaces":[{"type":"pid"},{"type":"pid"}]}"#, "twice"),
-            (r#"{"namespaces":[{"type":"user"}]}"#, "needs uidMappings"),
+            (
+                r#"{"namespaces":[{"type":"user"}],"uidMappings":[{"containerID":0,"hostID":1,"size":1}]}"#,
+                "go together",
+            ),
             (r#"{"uidMappings":[{"containerID":0,"hostID":1,"size":1}]}"#, "need a user namespace"),
             (r#"{"timeOffsets":{"monotonic":{"secs":1}}}"#, "time namespace"),
             (r#"{"namespaces":[{"type":"time"}],"timeOffsets":{"real":{"secs":1}}}"#, "unknown clock"),

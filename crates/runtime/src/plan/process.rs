@@ -1,5 +1,6 @@
 //! A process decided: ids, rights and limits as the kernel takes them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use taru_sys::caps::Capabilities;
@@ -24,6 +25,8 @@ pub struct ProcessPlan {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+    /// Whether the caller's supplementary groups stay, and `groups` count for nothing.
+    pub keep_groups: bool,
     /// File mode creation mask.
     pub umask: u32,
     /// The five sets.
@@ -63,6 +66,10 @@ pub struct CapabilityPlan {
     pub ambient: Capabilities,
 }
 
+/// `podman run --group-add keep-groups` asks for it: groups that a user namespace has no id for still open
+/// the files of the group.
+const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
 impl ProcessPlan {
     /// Decides on `process`; `known` are the capabilities that the running kernel has.
     pub fn new(process: &spec::Process, known: Capabilities, problems: &mut Problems) -> ProcessPlan {
@@ -79,6 +86,7 @@ impl ProcessPlan {
                 .iter()
                 .map(|gid| check_id("process.user.additionalGids", *gid, problems))
                 .collect(),
+            keep_groups: false,
             umask: process.user.umask.unwrap_or(0o022),
             capabilities: process
                 .capabilities
@@ -104,6 +112,12 @@ impl ProcessPlan {
             first_affinity: affinity(process, |a| &a.initial, problems),
             last_affinity: affinity(process, |a| &a.last, problems),
         }
+    }
+
+    /// As `self`, with what `annotations` ask for.
+    pub(crate) fn annotated(mut self, annotations: &BTreeMap<String, String>) -> ProcessPlan {
+        self.keep_groups = annotations.get(KEEP_GROUPS).is_some_and(|v| v == "1" || v == "true");
+        self
     }
 
     /// The value of an environment variable.

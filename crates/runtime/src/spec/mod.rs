@@ -139,9 +139,9 @@ pub struct Hook {
     /// Its arguments, the zeroth included; empty means the path alone.
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// Its whole environment.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<String>,
+    /// Its whole environment; without it, the runtime's own for a hook that runs on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
     /// Seconds after which it is killed and counts as failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,

@@ -21,6 +21,7 @@ pub struct Process {
 /// The fields of `/proc/PID/stat` that matter here.
 struct Stat {
     state: u8,
+    flags: u32,
     start_time: u64,
 }
 
@@ -44,6 +45,18 @@ impl Process {
         // X and x: dead, on its way out of the table; proc_pid_stat(5).
         Ok(read_stat(self.pid)?
             .is_some_and(|s| s.start_time == self.start_time && !matches!(s.state, b'Z' | b'X' | b'x')))
+    }
+
+    /// Whether it has executed no program since it was cloned, be it alive or a zombie. `false` where there
+    /// is no telling: it was reaped.
+    ///
+    /// # Errors
+    /// An unreadable /proc.
+    pub fn is_still_a_clone(&self) -> Result<bool> {
+        /// PF_FORKNOEXEC: execve(2) takes it away before it closes descriptors.
+        const CLONED_ONLY: u32 = 0x40;
+        Ok(read_stat(self.pid)?
+            .is_some_and(|s| s.start_time == self.start_time && s.flags & CLONED_ONLY != 0))
     }
 
     /// A descriptor of it, to signal it or wait for it; `None` if it does not run any more.
@@ -84,19 +97,25 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let after = text.iter().rposition(|&b| b == b')')? + 1;
     let mut fields = text.get(after..)?.split(|&b| b == b' ').filter(|f| !f.is_empty());
     let state = *fields.next()?.first()?; // field 3
-    let start_time = std::str::from_utf8(fields.nth(18)?).ok()?.trim_end().parse().ok()?; // field 22
-    Some(Stat { state, start_time })
+    let mut number = |skipped| std::str::from_utf8(fields.nth(skipped)?).ok()?.trim_end().parse::<u64>().ok();
+    let flags = u32::try_from(number(5)?).ok()?; // field 9
+    let start_time = number(12)?; // field 22
+    Some(Stat { state, flags, start_time })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
+    use taru_sys::process::Clone;
+
     use super::*;
 
     #[test]
     fn a_name_cannot_forge_fields() {
         let text = b"42 (a) R 1 1 (x) S 1 42 42 0 -1 4194560 90 0 0 0 0 0 0 0 20 0 1 0 123456 2 3\n";
         let stat = parse_stat(text).unwrap();
-        assert_eq!((stat.state, stat.start_time), (b'S', 123_456));
+        assert_eq!((stat.state, stat.flags, stat.start_time), (b'S', 4_194_560, 123_456));
         for bad in [&b""[..], b"42 (a", b"42 (a)", b"42 (a) ", b"42 (a) S 1 2 3"] {
             assert!(parse_stat(bad).is_none());
         }
@@ -106,10 +125,23 @@ mod tests {
     fn alive_zombie_gone_and_recycled() {
         let own = Process::of_pid(std::process::id() as i32).unwrap();
         assert!(own.is_alive().unwrap());
+        assert!(!own.is_still_a_clone().unwrap(), "this is an executed program");
         let stranger = Process { start_time: own.start_time + 1, ..own };
         assert!(!stranger.is_alive().unwrap());
         assert!(own.pidfd().unwrap().is_some());
         assert!(stranger.pidfd().unwrap().is_none());
+
+        let Some(clone) = taru_sys::process::clone3(&Clone::default()).unwrap() else {
+            taru_sys::process::exit_now(0)
+        };
+        let process = Process::of_pid(clone.pid.0).unwrap();
+        assert!(process.is_still_a_clone().unwrap());
+        while process.is_alive().unwrap() {
+            std::thread::yield_now();
+        }
+        assert!(process.is_still_a_clone().unwrap(), "a zombie too");
+        taru_sys::process::wait_pidfd(clone.pidfd.as_fd()).unwrap();
+        assert!(!process.is_still_a_clone().unwrap(), "there is no telling");
 
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let process = Process::of_pid(child.id() as i32).unwrap();
