@@ -103,7 +103,11 @@ fn mount_overlay(
         }
         false => None,
     };
-    let writer = Writer { scratch: scratch.as_ref(), in_userns };
+    let writer = Writer {
+        scratch: scratch.as_ref(),
+        userxattr: in_userns || overlay.userxattr,
+        volatile: overlay.volatile,
+    };
     let mut prepared = prepared.into_iter();
     let layers = prepared.by_ref().take(overlay.lower.len()).collect();
     let kept = overlay.upper.as_deref().zip(overlay.work.as_deref());
@@ -124,7 +128,8 @@ fn mount_overlay(
 /// Makes overlays that can be written to.
 struct Writer<'a> {
     scratch: Option<&'a RootDir>,
-    in_userns: bool,
+    userxattr: bool,
+    volatile: bool,
 }
 
 impl Writer<'_> {
@@ -138,16 +143,18 @@ impl Writer<'_> {
     ) -> Result<Mount> {
         let made;
         let mut options = Vec::new();
-        if self.in_userns {
+        if self.userxattr {
             // Overlay's own marks are attributes in the `user.` name space then (5.11): those of `trusted.` need
             // the host's root.
             options.push(("userxattr", None));
         }
+        if self.volatile || kept.is_none() {
+            // What a power cut would take away is gone with the container anyway (overlay's `volatile`, 5.10).
+            options.push(("volatile", None));
+        }
         let writable = match (kept, self.scratch) {
             (Some((upper, work)), _) => (Layer::Path(upper), Layer::Path(work)),
             (None, Some(scratch)) => {
-                // What a power cut would take away is gone with the container anyway (overlay's `volatile`, 5.10).
-                options.push(("volatile", None));
                 made = (
                     scratch.create_dir_all(&Path::new(name).join("upper"), 0o755)?,
                     scratch.create_dir_all(&Path::new(name).join("work"), 0o700)?,

@@ -62,6 +62,14 @@ pub struct Overlay {
     /// Whether the files of `lower` belong to the container's users with the same numbers, not to the host's.
     #[serde(default)]
     pub idmap: bool,
+    /// Whether what is written need not survive a power cut: the container is gone then. Always so
+    /// without `upper`.
+    #[serde(default)]
+    pub volatile: bool,
+    /// Whether overlay's own marks are attributes in the `user.` name space even where the container has the
+    /// host's users; with a user namespace of its own they always are.
+    #[serde(default)]
+    pub userxattr: bool,
     /// Overlays below the root: an overlay's layers do not reach into other mounts.
     #[serde(default)]
     pub inner: Vec<Inner>,
@@ -209,6 +217,7 @@ mod tests {
             r#"{"type":"overlay","lower":["/a"],"upper":"/u"}"#,
             r#"{"type":"overlay","lower":["/a"],"inner":[{"at":"etc","lower":["/b"]}]}"#,
             r#"{"type":"overlay","lower":["/a"],"uper":"/u"}"#,
+            r#"{"type":"overlay","lower":["/a"],"volatile":1}"#,
             r#"{"type":"bind","lower":["/a"]}"#,
         ] {
             assert!(!parse(bad).1, "{bad}");
