@@ -32,6 +32,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("docker.io", "acceptance: an engine that executes runtimes"),
     ("containerd", "acceptance: an engine that executes runtimes"),
     ("skopeo", "a peer that reads OCI image layouts"),
+    ("buildah", "a peer that reads and writes image archives"),
+    ("squashfs-tools", "makes the squashfs images that the reader is tested with"),
+    ("debootstrap", "bootstraps an image where there is no mmdebstrap"),
     ("ca-certificates", "fetching over https"),
     ("dpkg-dev", "unpacks Debian source packages: crun's test suite"),
     ("patchelf", "binds the peers of a later Debian release to their own libraries"),
@@ -39,7 +42,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("user-mode-linux", "the test machine: a kernel with cgroup v2 as a process"),
     ("cpio", "packs the test machine's initial file system"),
     ("kmod", "finds the modules of the test machine's kernel"),
-    ("xz-utils", "unpacks them"),
+    ("xz-utils", "unpacks them; makes test files"),
 ];
 
 /// Debian's convention: exit status 101 of this script keeps packages from starting their services.

@@ -20,6 +20,7 @@
 
 mod bundle;
 mod decoy;
+pub mod image;
 mod leak;
 mod namespaces;
 mod outcome;
