@@ -52,6 +52,20 @@ pub struct ContainerConfig {
     pub limits: Limits,
     /// The path below which its control group is made.
     pub cgroup_parent: String,
+    /// How large its log may become.
+    #[serde(default)]
+    pub log: LogLimits,
+}
+
+/// How large the log of a container in the background may become; what is absent is the supervisor's choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// Bytes after which a new file is begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<u64>,
+    /// How many files are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u32>,
 }
 
 /// A root file system.

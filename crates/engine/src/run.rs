@@ -165,6 +165,12 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
     if config.interactive {
         command.arg("--interactive");
     }
+    if let Some(size) = config.log.file_size {
+        command.arg("--log-size").arg(size.to_string());
+    }
+    if let Some(files) = config.log.files {
+        command.arg("--log-files").arg(files.to_string());
+    }
     command.arg(&record.id);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let what = || format!("start the supervisor of `{}`", record.name);

@@ -369,6 +369,29 @@ fn a_detached_container_lives_by_itself() {
 }
 
 #[test]
+fn a_log_stays_within_its_limits() {
+    sandbox(|sandbox| {
+        Taru::each(sandbox, |taru| {
+            let script = "i=0; while [ $i -lt 4000 ]; do echo line-$i-0123456789-0123456789; i=$((i+1)); done";
+            let id = taru.sh("-d --log-max-size 64K --log-max-files 2", script).ok().text().to_owned();
+            taru.taru(&format!("wait {id}")).succeeds();
+            let dir = taru.state().join("containers").join(&id);
+            let size = |name: &str| fs::metadata(dir.join(name)).map(|m| m.len());
+            assert!(size("log").unwrap() <= 64 << 10);
+            assert!((32 << 10..=64 << 10).contains(&size("log.1").unwrap()));
+            assert!(size("log.2").is_err(), "a third file");
+            let kept = taru.taru(&format!("logs {id}")).ok().stdout;
+            assert_eq!(kept.lines().last(), Some("line-3999-0123456789-0123456789"));
+            assert!(!kept.contains("line-0-"), "the oldest is dropped");
+            taru.taru(&format!("rm {id}")).ok();
+        });
+        let taru = Taru::new(sandbox);
+        taru.sh("-d --log-max-size 1K", "true").fails_with("limit a log file to `1K`: less than 64K");
+        taru.sh("--log-max-files 2", "true").fails_with("--detach");
+    });
+}
+
+#[test]
 fn a_log_has_every_byte() {
     sandbox(|sandbox| {
         let taru = Taru::new(sandbox);

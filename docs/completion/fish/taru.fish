@@ -535,6 +535,8 @@ complete -c taru -n "__fish_taru_using_subcommand run" -l rootfs -d 'Use the dir
 complete -c taru -n "__fish_taru_using_subcommand run" -l rw -d 'Let the program change PATH of the host; behind --rootfs without a PATH, that directory itself' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l ro -d 'Show PATH of the host, read-only' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -s v -l bind -l volume -d 'Show SRC of the host at DST, writable unless :ro follows' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l log-max-size -d 'Begin a new log file at this size; with --detach [default: 10M]' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l log-max-files -d 'Keep this many log files; with --detach [default: 3]' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l name -d 'Give the container this name' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -s u -l user -d 'Run as this user, by name or number' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -s w -l workdir -d 'Run in this directory' -r -F

@@ -9,7 +9,7 @@ use taru_sys::caps::Capabilities;
 use crate::commands::open;
 use crate::options::{Global, LogLevel};
 use crate::output;
-use taru_engine::config::{Bind, ContainerConfig, DeviceRate, Limits, Net, Rlimit, Root, Userns, VERSION};
+use taru_engine::config::{Bind, ContainerConfig, DeviceRate, Limits, LogLimits, Net, Rlimit, Root, Userns, VERSION};
 use taru_engine::{names, run};
 
 /// The network of a container.
@@ -92,6 +92,12 @@ pub struct Args {
     /// Run in the background and print the container's id
     #[arg(long, short)]
     detach: bool,
+    /// Begin a new log file at this size; with --detach [default: 10M]
+    #[arg(long, value_name = "SIZE", requires = "detach")]
+    log_max_size: Option<String>,
+    /// Keep this many log files; with --detach [default: 3]
+    #[arg(long, value_name = "NUMBER", requires = "detach", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    log_max_files: Option<u32>,
     /// Give the container this name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -256,6 +262,7 @@ fn config(args: &Args) -> Result<ContainerConfig> {
     }
     let env = environment(&args.env, &mut note);
     let limits = limits(args, &mut note);
+    let log = log_limits(args, &mut note);
     match Error::all(problems) {
         Some(e) => Err(e),
         None => Ok(ContainerConfig {
@@ -279,6 +286,7 @@ fn config(args: &Args) -> Result<ContainerConfig> {
             rlimits,
             limits,
             cgroup_parent: args.cgroup_parent.clone(),
+            log,
         }),
     }
 }
@@ -467,6 +475,18 @@ fn limits(args: &Args, note: &mut impl FnMut(Error)) -> Limits {
         read_iops: rates(&args.device_read_iops, number),
         write_iops: rates(&args.device_write_iops, number),
     }
+}
+
+fn log_limits(args: &Args, note: &mut impl FnMut(Error)) -> LogLimits {
+    let file_size = args.log_max_size.as_deref().map(|text| {
+        let bytes = parse::size(text)?;
+        // A file holds whole entries, and one takes more than 8 KiB.
+        if bytes < 64 << 10 {
+            return Err(Error::invalid(format!("limit a log file to `{text}`: less than 64K")));
+        }
+        Ok(bytes)
+    });
+    LogLimits { file_size: file_size.and_then(|v| v.map_err(note).ok()), files: args.log_max_files }
 }
 
 fn rate(text: &str, parse: fn(&str) -> Result<u64>) -> Result<DeviceRate> {
