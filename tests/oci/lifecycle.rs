@@ -1,6 +1,9 @@
 //! The verbs and the states: create, start, run, kill, pause, resume, delete, and what each refuses.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 use serde_json::json;
 use taru_testkit::{Container, Family, eventually, sandbox};
@@ -484,5 +487,83 @@ fn twenty_containers_at_once() {
             run.wait().succeeds();
         }
         sandbox.assert_no_leaks();
+    });
+}
+
+#[test]
+fn readiness_reaches_whoever_started_the_container() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc], "an end without the receiver's acknowledgement") {
+            return;
+        }
+        let path = sandbox.dir().join("caller");
+        let caller = UnixDatagram::bind(&path).expect("bind a socket");
+        caller.set_read_timeout(Some(Duration::from_secs(20))).expect("set a timeout");
+        let heard = || {
+            let mut buffer = [0; 100];
+            let length = caller.recv(&mut buffer).expect("hear of it");
+            String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+        };
+        let ready = ["/bin/probe", "notify", "STATUS=nearly\nREADY=1\nMAINPID=1"];
+        let in_foreground = sandbox.bundle().args(&ready);
+        let rootless = in_foreground.user_namespace(70_000);
+        let runtime = sandbox.runtime();
+        for bundle in [sandbox.bundle().args(&ready), rootless] {
+            let output =
+                runtime.invoke_run(&bundle, &[] as &[&str]).env("NOTIFY_SOCKET", &path).output().ok();
+            if runtime.family() == Family::Taru {
+                let inside = path.join("notify");
+                assert_eq!(output.text(), inside.to_str().expect("a plain path"));
+            }
+            assert_eq!(heard(), "READY=1");
+            if !sandbox.peer_lacks(&[Family::Crun], "MAINPID behind READY=1") {
+                assert!(heard().starts_with("MAINPID="));
+            }
+        }
+    });
+}
+
+#[test]
+fn start_returns_once_the_container_is_ready_or_has_ended() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "an end without readiness") {
+            return;
+        }
+        let path = sandbox.dir().join("caller");
+        let caller = UnixDatagram::bind(&path).expect("bind a socket");
+        caller.set_nonblocking(true).expect("not to wait");
+        let runtime = sandbox.runtime();
+        let script = "/bin/probe notify READY=1; read line";
+        let (input, id) = (sandbox.dir().join("input"), runtime.fresh_id());
+        runtime.beside(["mkfifo"]).arg(&input).output().succeeds();
+        let bundle = sandbox.bundle().sh(&format!("exec </input; {script}")).mount(
+            "/input",
+            "bind",
+            input.to_str().expect("a plain path"),
+            &["bind"],
+        );
+        bundle.write();
+        let container = Container::new(runtime, id.as_str());
+        let verb = |args: &[&str]| runtime.invoke(args.iter().copied()).env("NOTIFY_SOCKET", &path);
+        verb(&["create", "--bundle"]).arg(bundle.dir()).arg(&id).output().succeeds();
+        assert_eq!(caller.recv(&mut [0; 100]).expect_err("no word yet").kind(), ErrorKind::WouldBlock);
+        // A writer, so that the program can open its input and stays.
+        let writer = fs::OpenOptions::new().read(true).write(true).open(&input).expect("open the fifo");
+        verb(&["start", &id]).output().succeeds();
+        let mut word = [0; 100];
+        let length = caller.recv(&mut word).expect("it is ready once start has returned");
+        assert_eq!(&word[..length], b"READY=1");
+        assert_eq!(container.status(), "running");
+        drop(writer);
+        container.delete_force().succeeds();
+
+        // One that never says so: its end is waited for.
+        let silent = sandbox.bundle();
+        silent.write();
+        let silent_id = runtime.fresh_id();
+        let ended = Container::new(runtime, silent_id.as_str());
+        verb(&["run", "--detach", "--bundle"]).arg(silent.dir()).arg(&silent_id).output().succeeds();
+        assert_eq!(ended.status(), "stopped");
+        ended.delete().succeeds();
     });
 }

@@ -49,6 +49,8 @@ impl Runtime {
     /// A call that supervises a container: its own options are still to come.
     pub fn supervise(&self) -> Command {
         let mut command = Command::new(&self.own);
+        // A service's own word of readiness is not the container's to give: starting would wait for it.
+        command.env_remove("NOTIFY_SOCKET");
         command.arg("--root").arg(&self.root).arg("supervise");
         if let Some(other) = &self.other {
             command.arg("--runtime").arg(other);

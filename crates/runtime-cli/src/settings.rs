@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     /// `None`: as the user's rights are.
     pub(crate) rootless: Option<bool>,
     pub(crate) log: Log,
+    /// Who waits for the container's readiness, as sd_notify(3) has it.
+    pub(crate) notify_socket: Option<PathBuf>,
 }
 
 impl Settings {
@@ -31,6 +33,9 @@ impl Settings {
                 _ => None,
             },
             log: log.clone(),
+            notify_socket: std::env::var_os("NOTIFY_SOCKET")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
         }
     }
 

@@ -13,6 +13,8 @@ use taru_sys::process::{self, Child, Exit};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::{errno, fd, tty};
 
+use crate::notify;
+
 /// How much is carried between terminal and standard streams at a time.
 const CHUNK: usize = 16 << 10;
 
@@ -37,11 +39,15 @@ impl Drop for Blocked {
 }
 
 /// Stays with `child` until it ends. Signals sent to this process are passed on; orphans that come to
-/// this process are reaped; `terminal` is joined to the standard streams.
+/// this process are reaped; `terminal` is joined to the standard streams; what `notify` hears is passed on.
 ///
 /// # Errors
 /// Any error of waiting.
-pub(crate) fn attend(child: &Child, terminal: Option<OwnedFd>) -> Result<Exit> {
+pub(crate) fn attend(
+    child: &Child,
+    terminal: Option<OwnedFd>,
+    mut notify: Option<notify::Relay>,
+) -> Result<Exit> {
     let signals = SignalFd::new(&signal::Set::full()).context(|| "receive signals")?;
     let mut relay = terminal.map(Relay::new).transpose()?;
     loop {
@@ -49,18 +55,22 @@ pub(crate) fn attend(child: &Child, terminal: Option<OwnedFd>) -> Result<Exit> {
         let (main, input) =
             relay.as_ref().map_or((idle, idle), |r| (r.main_interest(idle), r.input_interest(idle)));
         let pause = relay.as_ref().filter(|r| r.hung_up).map(|_| PAUSE);
-        let entries = [(child.pidfd.as_fd(), events::IN), (signals.as_fd(), events::IN), main, input];
-        let [ended, signalled, main, input] = match poll(entries, pause) {
+        let ready = notify.as_ref().map_or(idle, |n| (n.as_fd(), events::IN));
+        let entries = [(child.pidfd.as_fd(), events::IN), (signals.as_fd(), events::IN), main, input, ready];
+        let [ended, signalled, main, input, ready] = match poll(entries, pause) {
             Err(e) if e.errno() == errno::INTR => continue,
             other => other.context(|| "wait for the process")?,
         };
+        if (ready != 0 || ended != 0) && notify.as_ref().is_some_and(notify::Relay::pass_on) {
+            notify = None;
+        }
         if signalled != 0
             && let Some(exit) = pass_signals(&signals, child, relay.as_ref())?
         {
             return finish(relay, exit);
         }
         if let Some(relay) = &mut relay {
-            relay.hung_up &= pause.is_some() && [ended, signalled, main, input] != [0; 4];
+            relay.hung_up &= pause.is_some() && [ended, signalled, main, input, ready] != [0; 5];
             relay.carry(main, input)?;
         }
         if ended != 0 {

@@ -22,7 +22,7 @@ use crate::plan::{self, Plan};
 use crate::spec::{CONFIG, CONFIG_LIMIT, Spec};
 use crate::state::{self, Record, State, Store};
 use crate::wire::{Link, Message};
-use crate::{clocks, ended, hooks, idmap, sources};
+use crate::{clocks, ended, hooks, idmap, notify, sources};
 
 /// What `create` and `run` are asked for.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub struct Request<'a> {
     pub more_env: Vec<String>,
     /// How many descriptors from 3 on the program gets.
     pub preserve_fds: u32,
+    /// The socket of a caller who waits for the container's readiness: `$NOTIFY_SOCKET` of sd_notify(3).
+    pub notify: Option<&'a Path>,
 }
 
 /// A container that was created in this process.
@@ -115,6 +117,9 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
 
     let reservation = request.store.reserve(request.id)?;
     reservation.save_config(&document)?;
+    if let Some(caller) = request.notify {
+        notify::arrange(&mut plan, reservation.dir(), caller)?;
+    }
     let gate =
         if attached { Gate::Link } else { Gate::Socket(crate::start::listen(&reservation.start_socket())?) };
     // Undone from the last to the first: init, its group, what hooks did, then the record's directory.

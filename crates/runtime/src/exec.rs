@@ -129,7 +129,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         (terminal, _) => terminal,
     };
     undo.commit();
-    let exit = if request.detach { None } else { Some(attend(&child, terminal)?) };
+    let exit = if request.detach { None } else { Some(attend(&child, terminal, None)?) };
     Ok(Outcome { exit, warnings })
 }
 

@@ -15,6 +15,7 @@ mod idmap;
 mod init;
 pub mod kill;
 mod listener;
+mod notify;
 pub mod pause;
 pub mod plan;
 pub mod ps;

@@ -1,10 +1,13 @@
 //! `run`: create, start, and in the foreground stay until the end and delete.
 
+use std::path::Path;
+
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::process::{self, Exit};
 
 use crate::attend::{Blocked, attend};
 use crate::create::{self, Created, Request};
+use crate::notify::Relay;
 use crate::wire::Message;
 use crate::{delete, start};
 
@@ -42,8 +45,10 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
     }
     let mut created = create::make_attached(request)?;
     let mut warnings = std::mem::take(&mut created.warnings);
-    let started = release(&created).map(|more| warnings.extend(more));
-    let exit = started.and_then(|()| attend(&created.init, created.terminal.take()));
+    let exit = release(&created, request.notify).and_then(|(more, relay)| {
+        warnings.extend(more);
+        attend(&created.init, created.terminal.take(), relay)
+    });
     if exit.is_err() {
         create::end(&created.init)?;
     }
@@ -57,8 +62,13 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
 fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
     let mut created = create::make_detached(request)?;
     let mut warnings = std::mem::take(&mut created.warnings);
-    match release(&created) {
-        Ok(more) => warnings.extend(more),
+    match release(&created, request.notify) {
+        Ok((more, relay)) => {
+            warnings.extend(more);
+            if let Some(relay) = relay {
+                relay.wait(&created.init.pidfd)?;
+            }
+        }
         Err(error) => {
             create::end(&created.init)?;
             if !options.keep {
@@ -72,9 +82,10 @@ fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
 }
 
 /// Gives the word to start over the link that this process still holds.
-fn release(created: &Created) -> Result<Vec<String>> {
+fn release(created: &Created, notify: Option<&Path>) -> Result<(Vec<String>, Option<Relay>)> {
     let link = created.link.as_ref().ok_or_else(|| Error::new(Kind::System, "start: no link to init"))?;
+    let relay = Relay::listen(&created.record, notify)?;
     link.send(&Message::Start)?;
     start::follow(link, &created.spec, &created.record, Some(&created.init))?;
-    Ok(start::poststart(&created.spec, &created.record))
+    Ok((start::poststart(&created.spec, &created.record), relay))
 }

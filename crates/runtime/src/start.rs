@@ -4,25 +4,28 @@
 //! connection is the conversation of [`crate::wire`] from `Start` on, so that a program that cannot be
 //! executed is an error of `start`.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::process::Child;
-use taru_sys::{fs, socket};
+use taru_sys::socket;
 
+use crate::notify::Relay;
 use crate::spec::Spec;
 use crate::state::{Record, Status, Store};
-use crate::wire::{Link, Message};
+use crate::wire::{Link, Message, through_descriptor};
 use crate::{ended, hooks, listener};
 
-/// Starts the created container `id` and returns what is worth a warning.
+/// Starts the created container `id` and returns what is worth a warning. With the socket `notify` of a
+/// caller who waits for the container's readiness, if it was created for one too, it returns once that was
+/// passed on or the container has ended.
 ///
 /// # Errors
 /// [`Kind::State`] for one that is not `created`; the error of init, [`Kind::Exec`] among them.
-pub fn start(store: &Store, id: &str) -> Result<Vec<String>> {
+pub fn start(store: &Store, id: &str, notify: Option<&Path>) -> Result<Vec<String>> {
     let record = store.load(id)?;
-    let _lock = record.lock()?;
+    let lock = record.lock()?;
     match record.status()? {
         Status::Created => {}
         Status::Stopped => return Err(refuse("cannot start a container that has stopped", id)),
@@ -32,12 +35,19 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>> {
         }
     }
     let spec = Spec::parse(&record.config()?)?;
+    let init = record.state.init.map_or(Ok(None), |init| init.pidfd())?;
+    let relay = Relay::listen(&record, notify)?;
     let link = Link::from(connect(&record)?);
     link.send(&Message::Start)?;
     follow(&link, &spec, &record, None)?;
     let path = record.start_socket();
     std::fs::remove_file(&path).context(|| format!("remove `{}`", path.display()))?;
-    Ok(poststart(&spec, &record))
+    let warnings = poststart(&spec, &record);
+    drop(lock);
+    if let (Some(relay), Some(init)) = (relay, init) {
+        relay.wait(&init)?;
+    }
+    Ok(warnings)
 }
 
 fn refuse(why: &str, id: &str) -> Error {
@@ -92,17 +102,6 @@ pub(crate) fn poststart(spec: &Spec, record: &Record) -> Vec<String> {
             done.err().map(|e| e.chain().to_string())
         })
         .collect()
-}
-
-/// The socket's directory by descriptor: its path may be longer than a socket address takes.
-fn through_descriptor<T>(path: &Path, act: impl FnOnce(&Path) -> taru_sys::Result<T>) -> Result<T> {
-    let what = || format!("reach `{}`", path.display());
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let flags = fs::OpenFlags::PATH | fs::OpenFlags::DIRECTORY;
-    let dir = fs::openat(fs::CWD, dir, flags, 0).context(what)?;
-    let name = path.file_name().unwrap_or_default();
-    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
-    act(&short).context(what)
 }
 
 fn connect(record: &Record) -> Result<OwnedFd> {

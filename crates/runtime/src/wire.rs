@@ -19,11 +19,11 @@
 //! made; it says `Cloned` and is gone. `Failed` may come at any time and carries the whole error.
 //! The socket keeps message boundaries; it is close-on-exec, so that execve(2) itself says "done".
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Error, Flat, Kind, Result};
-use taru_sys::errno;
-use taru_sys::socket;
+use taru_sys::{errno, fs, socket};
 
 /// The longest message: an error with its hints. Longer ones are cut.
 const LIMIT: usize = 32 << 10;
@@ -131,6 +131,23 @@ impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Acts on a socket's path with its directory by descriptor: its path may be longer than a socket address takes.
+pub(crate) fn through_descriptor<T, E>(
+    path: &Path,
+    act: impl FnOnce(&Path) -> std::result::Result<T, E>,
+) -> Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let what = || format!("reach `{}`", path.display());
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let flags = fs::OpenFlags::PATH | fs::OpenFlags::DIRECTORY;
+    let dir = fs::openat(fs::CWD, dir, flags, 0).context(what)?;
+    let name = path.file_name().unwrap_or_default();
+    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
+    act(&short).context(what)
 }
 
 fn encode(message: &Message) -> (Vec<u8>, Option<BorrowedFd<'_>>) {

@@ -372,7 +372,8 @@ fn a_detached_container_lives_by_itself() {
 fn a_log_stays_within_its_limits() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {
-            let script = "i=0; while [ $i -lt 4000 ]; do echo line-$i-0123456789-0123456789; i=$((i+1)); done";
+            let script =
+                "i=0; while [ $i -lt 4000 ]; do echo line-$i-0123456789-0123456789; i=$((i+1)); done";
             let id = taru.sh("-d --log-max-size 64K --log-max-files 2", script).ok().text().to_owned();
             taru.taru(&format!("wait {id}")).succeeds();
             let dir = taru.state().join("containers").join(&id);

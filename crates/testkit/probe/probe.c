@@ -442,6 +442,21 @@ __attribute__((noreturn)) static int signals_mode(void)
 		pause();
 }
 
+/* notify TEXT: sends TEXT where NOTIFY_SOCKET says, as sd_notify(3) does. */
+static int notify_mode(const char *text)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (!path)
+		return fprintf(stderr, "probe: no NOTIFY_SOCKET\n"), 1;
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+	if (sendto(fd, text, strlen(text), 0, (struct sockaddr *)&address, sizeof address) < 0)
+		return die("sendto");
+	printf("%s\n", path);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -473,6 +488,8 @@ int main(int argc, char **argv)
 		return pty_mode(argc - 2, argv + 2);
 	if (!strcmp(mode, "seccomp-agent") && argc == 3)
 		return seccomp_agent_mode(argv[2]);
+	if (!strcmp(mode, "notify") && argc == 3)
+		return notify_mode(argv[2]);
 	if (!strcmp(mode, "signals"))
 		return signals_mode();
 	fprintf(stderr, "probe: unknown mode `%s`\n", mode);

@@ -83,7 +83,11 @@ fn results_of(runtime: &Path, only: &str) -> Result<Results> {
         fs::remove_dir_all(&out).context(|| format!("remove `{}`", out.display()))?;
     }
     fs::create_dir_all(&out).context(|| format!("create `{}`", out.display()))?;
-    let runtime = if name == "runc" { source::runc_shim(runtime)? } else { runtime.to_path_buf() };
+    let runtime = match name.as_str() {
+        "runc" => source::shim(runtime, include_str!("runc_shim.sh"))?,
+        "taru-runtime" => source::shim(runtime, include_str!("taru_shim.sh"))?,
+        _ => runtime.to_path_buf(),
+    };
     let script = include_str!("run.sh");
     let mut command = sandbox::command(false);
     command

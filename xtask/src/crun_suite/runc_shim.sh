@@ -1,4 +1,4 @@
-# Takes crun's command line and executes $runc: options that runc does not have are left out or spelt its way.
+# Takes crun's command line and executes $runtime: options that runc does not have are left out or spelt its way.
 arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -10,4 +10,4 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-exec "$runc" "${arguments[@]}"
+exec "$runtime" "${arguments[@]}"

@@ -60,10 +60,11 @@ fn build_init(dir: &Path) -> Result<()> {
     )
 }
 
-/// A script that takes crun's command line and executes runc, which has no `--cgroup-manager` and no `--config`.
-pub(super) fn runc_shim(runc: &Path) -> Result<PathBuf> {
-    let path = workspace::target().join("crun-suite/runc-shim");
-    let text = format!("#!/bin/bash\nrunc={}\n{}", runc.display(), include_str!("runc_shim.sh"));
+/// A script that takes crun's command line and executes `runtime`, which differs from crun as `script` says.
+pub(super) fn shim(runtime: &Path, script: &str) -> Result<PathBuf> {
+    let name = runtime.file_name().unwrap_or_default().to_string_lossy();
+    let path = workspace::target().join("crun-suite").join(format!("{name}-shim"));
+    let text = format!("#!/bin/bash\nruntime={}\n{script}", runtime.display());
     fs::write(&path, text).context(|| format!("write `{}`", path.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
         .context(|| format!("make `{}` executable", path.display()))?;

@@ -52,7 +52,7 @@ pub(super) struct Bundle {
 
 impl Bundle {
     /// What the library is asked for.
-    fn request<'a>(&'a self, store: &'a Store, settings: &Settings) -> Request<'a> {
+    fn request<'a>(&'a self, store: &'a Store, settings: &'a Settings) -> Request<'a> {
         Request {
             store,
             id: &self.id,
@@ -74,6 +74,7 @@ impl Bundle {
             pidfd_socket: self.pidfd_socket.as_deref(),
             more_env: listen_env(),
             preserve_fds: self.preserve_fds.saturating_add(listen_fds()),
+            notify: settings.notify_socket.as_deref(),
         }
     }
 }

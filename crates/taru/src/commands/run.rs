@@ -9,7 +9,9 @@ use taru_sys::caps::Capabilities;
 use crate::commands::open;
 use crate::options::{Global, LogLevel};
 use crate::output;
-use taru_engine::config::{Bind, ContainerConfig, DeviceRate, Limits, LogLimits, Net, Rlimit, Root, Userns, VERSION};
+use taru_engine::config::{
+    Bind, ContainerConfig, DeviceRate, Limits, LogLimits, Net, Rlimit, Root, Userns, VERSION,
+};
 use taru_engine::{names, run};
 
 /// The network of a container.
