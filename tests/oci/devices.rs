@@ -105,6 +105,23 @@ fn default_devices_in_a_user_namespace() {
     });
 }
 
+#[test]
+fn listed_devices_in_a_user_namespace_have_their_mode_and_owner() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc], "listed devices in a user namespace") {
+            return;
+        }
+        let devices = json!([
+            { "path": "/dev/none/such", "type": "b", "major": 1, "minor": 5, "uid": 10, "gid": 11, "fileMode": 0o157 },
+            { "path": "/dev/null", "type": "c", "major": 1, "minor": 3, "uid": 7, "fileMode": 0o622 },
+        ]);
+        let script = "stat -c '%t:%T %a %u:%g' /dev/none/such /dev/null; echo x >/dev/null && echo written; \
+                      grep -c ' /dev ' /proc/self/mountinfo; ls /dev | grep -c '^[0-9]'";
+        let bundle = sandbox.bundle().user_namespace(100_000).put("/linux/devices", devices).sh(script);
+        assert_eq!(sandbox.runtime().run(&bundle).stdout, "1:5 157 10:11\n1:3 622 7:0\nwritten\n1\n0\n");
+    });
+}
+
 /// A device whose node can always be made, and whose opening asks the device cgroup only: FUSE, 10:229.
 const FUSE: &str = "dd if=/dev/fuse of=/dev/null count=0 2>/dev/null && echo opened || echo denied";
 

@@ -229,6 +229,7 @@ fn spawn(
     let joins = open_joins(plan)?;
     let sources = sources::prepare(plan, host)?;
     let root_sources = sources::prepare_root(plan, host)?;
+    let nodes = sources::prepare_devices(plan, host)?;
     let joiner = group.map(group::Made::joiner).transpose()?;
     let cgroup_paths = group.map(group::Made::paths);
     // Before the clone: what init sends or does in its first instant must find us waiting, not dying.
@@ -241,6 +242,7 @@ fn spawn(
         joins,
         sources,
         root_sources,
+        nodes,
         gate,
         preserve_fds,
         cgroup_paths,

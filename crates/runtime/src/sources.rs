@@ -9,13 +9,13 @@ use std::path::Path;
 
 use taru_mount::{Mount, idmap};
 use taru_rootdir::Proc;
-use taru_stdx::{Context, Result};
-use taru_sys::fs::CWD;
-use taru_sys::mount::{OpenTree, open_tree};
+use taru_stdx::{Context, Error, Result};
+use taru_sys::fs::{self, AtFlags, CWD};
+use taru_sys::mount::{Attr, OpenTree, open_tree};
 use taru_sys::ns::Namespaces;
 
 use crate::host::Host;
-use crate::plan::{MountKind, MountPlan, Plan};
+use crate::plan::{DevicePlan, MountKind, MountPlan, Plan};
 
 /// The mount of a source, detached.
 pub(crate) fn open(source: &Path, recursive: bool, nofollow: bool) -> Result<Mount> {
@@ -83,6 +83,32 @@ pub(crate) fn prepare_root(plan: &Plan, host: &Host) -> Result<Vec<Mount>> {
     Ok(prepared)
 }
 
+/// The listed device nodes of a container with a new user namespace, where init can make none: on a file
+/// system of the host's, each by the name of its place in the plan. Who may open them is up to the device rules.
+pub(crate) fn prepare_devices(plan: &Plan, host: &Host) -> Result<Option<Mount>> {
+    let shut_out = host.is_privileged && plan.namespaces.new.contains(Namespaces::USER);
+    if !shut_out || !plan.devices.iter().any(DevicePlan::is_lent) {
+        return Ok(None);
+    }
+    let fs = Mount::fs("tmpfs", None, &[("mode", Some("0755"))], Attr::NOSUID | Attr::NOEXEC)?;
+    for (n, device) in plan.devices.iter().enumerate().filter(|(_, d)| d.is_lent()) {
+        lend(plan, &fs, Path::new(&n.to_string()), device)
+            .context(|| format!("make the device `{}`", device.path.display()))?;
+    }
+    Ok(Some(fs))
+}
+
+fn lend(plan: &Plan, fs: &Mount, name: &Path, device: &DevicePlan) -> Result<()> {
+    let (dir, ids) = (fs.as_fd(), &plan.namespaces);
+    let unmapped =
+        |what, id| Error::invalid(format!("own it as {what} {id}: the user namespace has no mapping"));
+    let uid = ids.host_id(&ids.uid_map, device.uid).ok_or_else(|| unmapped("user", device.uid))?;
+    let gid = ids.host_id(&ids.gid_map, device.gid).ok_or_else(|| unmapped("group", device.gid))?;
+    fs::mknodat(dir, name, device.kind, 0, device.device).context(|| "make the node")?;
+    fs::fchownat(dir, name, Some(uid), Some(gid), AtFlags::default()).context(|| "set the owner")?;
+    fs::fchmodat(dir, name, device.mode, AtFlags::default()).context(|| "set the mode")
+}
+
 fn map_ids(plan: &Plan, mount: &MountPlan, opened: Mount) -> Result<Mount> {
     if let Some(map) = &mount.idmap {
         let userns = match &map.maps {
@@ -102,7 +128,6 @@ fn joined_user_namespace(plan: &Plan) -> Result<OwnedFd> {
         .find(|(kind, _)| *kind == Namespaces::USER)
         .map(|(_, path)| path.as_path());
     let path = path.unwrap_or(Path::new("/proc/self/ns/user"));
-    let flags = taru_sys::fs::OpenFlags::RDONLY;
-    taru_sys::fs::openat(CWD, path, flags, 0)
-        .context(|| format!("open the user namespace `{}`", path.display()))
+    let flags = fs::OpenFlags::RDONLY;
+    fs::openat(CWD, path, flags, 0).context(|| format!("open the user namespace `{}`", path.display()))
 }

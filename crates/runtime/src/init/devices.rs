@@ -1,5 +1,6 @@
 //! Device nodes and the links that every container has in /dev.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -7,24 +8,47 @@ use taru_mount::Mount;
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{self, AtFlags, CWD, FileType, OpenFlags};
+use taru_sys::mount::{UmountFlags, umount2};
 use taru_sys::ns::Namespaces;
 
 use crate::plan::{DevicePlan, LINKS, Plan};
 
 /// Makes all nodes and links of the plan below the root.
-pub(crate) fn make_all(plan: &Plan, root: &RootDir) -> Result<()> {
+pub(crate) fn make_all(plan: &Plan, root: &RootDir, nodes: Option<Mount>) -> Result<()> {
     if plan.devices.is_empty() {
         return Ok(());
     }
     // mknod(2) of a device needs the right over the host; behind a user namespace the node is borrowed.
     let may_make = !plan.namespaces.has(Namespaces::USER);
-    for device in &plan.devices {
-        make(device, root, may_make).context(|| format!("make the device `{}`", device.path.display()))?;
+    let mut lent = nodes.map(|nodes| take(plan, nodes)).transpose()?.unwrap_or_default();
+    for (n, device) in plan.devices.iter().enumerate() {
+        let made = match lent.remove(&n) {
+            Some(node) => show(node, device, root),
+            None => make(device, root, may_make),
+        };
+        made.context(|| format!("make the device `{}`", device.path.display()))?;
     }
     for (target, path) in LINKS {
         link(root, Path::new(target), Path::new(path))?;
     }
     Ok(())
+}
+
+/// Opens the host's nodes. A part of a detached mount cannot be mounted elsewhere (before 6.15), so theirs stands for
+/// a moment on the host's /dev, as this mount namespace has it.
+fn take(plan: &Plan, nodes: Mount) -> Result<BTreeMap<usize, Mount>> {
+    let dev = Path::new("/dev");
+    let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
+    let below = fs::openat(CWD, dev, flags, 0).context(|| "open the host's /dev")?;
+    let nodes = nodes.attach(&below)?;
+    let mut taken = BTreeMap::new();
+    for (n, _) in plan.devices.iter().enumerate().filter(|(_, device)| device.is_lent()) {
+        let name = n.to_string();
+        let node = fs::openat(nodes.as_fd(), Path::new(&name), OpenFlags::PATH | OpenFlags::NOFOLLOW, 0);
+        taken.insert(n, Mount::bind(node.context(|| "open a device node")?.as_fd(), false)?);
+    }
+    umount2(dev, UmountFlags::DETACH).context(|| "let go of the device nodes")?;
+    Ok(taken)
 }
 
 fn make(device: &DevicePlan, root: &RootDir, may_make: bool) -> Result<()> {
@@ -78,8 +102,13 @@ fn borrow(device: &DevicePlan, root: &RootDir) -> Result<()> {
             format!("borrow the host's: it is not device {}:{}", d.major, d.minor),
         ));
     }
+    show(Mount::bind(source.as_fd(), false)?, device, root)
+}
+
+/// Mounts the node on a file of the device's name.
+fn show(node: Mount, device: &DevicePlan, root: &RootDir) -> Result<()> {
     let target = root.create_file(&device.path, 0o666)?;
-    Mount::bind(source.as_fd(), false)?.attach(target).map(drop)
+    node.attach(target).map(drop)
 }
 
 fn link(root: &RootDir, target: &Path, path: &Path) -> Result<()> {

@@ -50,6 +50,8 @@ pub(crate) struct Init<'a> {
     pub sources: Vec<(usize, Mount)>,
     /// What the host process prepared of the root.
     pub root_sources: Vec<Mount>,
+    /// Device nodes that only the host process could make.
+    pub nodes: Option<Mount>,
     /// How the word to start arrives.
     pub gate: Gate,
     /// How many descriptors from 3 on the program gets.
@@ -69,6 +71,7 @@ impl Init<'_> {
         keep.extend(self.joins.iter().map(|(_, file)| file.as_fd()));
         keep.extend(self.sources.iter().map(|(_, mount)| mount.as_fd()));
         keep.extend(self.root_sources.iter().map(AsFd::as_fd));
+        keep.extend(self.nodes.iter().map(AsFd::as_fd));
         if let Gate::Socket(listener) = &self.gate {
             keep.push(listener.as_fd());
         }
@@ -105,8 +108,19 @@ pub(crate) fn main(init: Init<'_>) -> ! {
 fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     init.close_others()?;
     *hearer = init.link.as_fd().try_clone_to_owned().ok();
-    let Init { plan, spec, link, joiner, joins, sources, root_sources, gate, preserve_fds, cgroup_paths } =
-        init;
+    let Init {
+        plan,
+        spec,
+        link,
+        joiner,
+        joins,
+        sources,
+        root_sources,
+        nodes,
+        gate,
+        preserve_fds,
+        cgroup_paths,
+    } = init;
     let host_pid = arrive(&link, joiner)?;
     let cgroup_paths = match cgroup_paths {
         Some(paths) => paths,
@@ -123,7 +137,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     let null = open_null()?;
     let root = rootfs::mount(plan, root_sources)?;
     let complete_later = mounts::mount_all(plan, &root, sources, &cgroup_paths)?;
-    devices::make_all(plan, &root)?;
+    devices::make_all(plan, &root, nodes)?;
     create_cwd(plan, &root)?;
     mounts::make_read_only(complete_later)?;
     let state = |status| hooks::state_json(spec, &plan.id, status, Some(host_pid), &plan.bundle);

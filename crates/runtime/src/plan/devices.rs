@@ -22,6 +22,15 @@ pub struct DevicePlan {
     pub uid: u32,
     /// Group in the container.
     pub gid: u32,
+    /// Whether the document lists it: its mode and owner are then asked for, not just usual.
+    pub is_listed: bool,
+}
+
+impl DevicePlan {
+    /// Whether behind a new user namespace the host makes it, instead of showing its own of that name.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.is_listed && self.kind != FileType::Fifo
+    }
 }
 
 /// The nodes every container has (specification, "Default Devices").
@@ -57,6 +66,7 @@ pub(super) fn plan(devices: &[spec::Device], problems: &mut Problems) -> Vec<Dev
                 mode: 0o666,
                 uid: 0,
                 gid: 0,
+                is_listed: false,
             });
         }
     }
@@ -91,6 +101,7 @@ fn one(d: &spec::Device, problems: &mut Problems) -> Option<DevicePlan> {
         mode: d.file_mode.unwrap_or(0o666) & 0o7777,
         uid: d.uid.unwrap_or(0),
         gid: d.gid.unwrap_or(0),
+        is_listed: true,
     })
 }
 
