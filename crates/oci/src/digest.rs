@@ -132,6 +132,14 @@ impl Hasher {
         })
     }
 
+    /// The hash function.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
     /// Takes in more content.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {

@@ -13,7 +13,7 @@ pub enum Document {
     /// One image.
     Manifest(Box<Manifest>),
     /// The same image for several platforms.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 /// One image: its configuration and its layers, the lowest first.
@@ -173,14 +173,14 @@ impl Document {
                 if manifests.len() > limits::INDEX_ENTRIES {
                     return Err(Error::new(Kind::Limit, format!("{}: {} entries", what(), manifests.len())));
                 }
-                Ok(Document::Index(Index {
+                Ok(Document::Index(Box::new(Index {
                     schema_version: 2,
                     media_type: either.media_type,
                     artifact_type: either.artifact_type,
                     manifests,
                     subject: either.subject,
                     annotations,
-                }))
+                })))
             }
             (Some(config), Some(layers), None) if either.history.is_none() => {
                 if !said.is_empty() && !media::is_manifest(&said) {

@@ -254,6 +254,7 @@ fn kind_of(e: &(dyn StdError + 'static)) -> Kind {
             K::PermissionDenied => Kind::Permission,
             K::Unsupported => Kind::Unsupported,
             K::ResourceBusy => Kind::Busy,
+            K::StorageFull | K::QuotaExceeded => Kind::Limit,
             K::InvalidInput | K::InvalidData => Kind::Invalid,
             _ => Kind::System,
         };
