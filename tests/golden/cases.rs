@@ -94,6 +94,7 @@ fn verbs(sandbox: &Sandbox) -> Vec<(&'static str, Output)> {
         ("a signal that is none", call(&["kill", id, "TREM"])),
         ("update with a size that is none", call(&["update", "--memory", "lots", id])),
         ("update with what the kernel refuses", call(&["update", "--cpuset-cpus", "4095", id])),
+        ("update of cache where none is allocated", call(&["update", "--l3-cache-schema", "L3:0=f", id])),
         ("update with no such file", call(&["update", "--resources", "/no/such/file", id])),
         ("checkpoint", call(&["checkpoint", id])),
     ];

@@ -22,7 +22,7 @@ use crate::plan::{self, Plan};
 use crate::spec::{CONFIG, CONFIG_LIMIT, Spec};
 use crate::state::{self, Record, State, Store};
 use crate::wire::{Link, Message};
-use crate::{clocks, ended, hooks, idmap, notify, sources};
+use crate::{clocks, ended, hooks, idmap, notify, resctrl, sources};
 
 /// What `create` and `run` are asked for.
 #[derive(Debug, Clone)]
@@ -131,6 +131,10 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     if let Some(made) = &group {
         state.cgroup = made.record();
     }
+    state.resctrl = plan.resctrl.as_ref().map(|plan| resctrl::make(plan, request.id)).transpose()?;
+    let made = state.resctrl.clone();
+    let mut undo_resctrl = Undo::new();
+    undo_resctrl.push(|| made.as_ref().map_or(Ok(()), resctrl::remove));
     let (init, link) = spawn(&plan, &spec, &host, group.as_ref(), gate, request.preserve_fds)?;
     let mut undo_init = Undo::new();
     undo_init.push(|| end(&init));
@@ -147,6 +151,9 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     reservation.save(&state)?;
     let mut warnings = plan.warnings.clone();
     warnings.extend(prepare(&plan, &init)?);
+    if let Some(groups) = &state.resctrl {
+        resctrl::join(groups, init.pid)?;
+    }
     link.send(&Message::Go(init.pid.0))?;
     // After a failed hook the specification's life cycle goes on with the destruction and the poststop hooks.
     undo_hooks.push(|| {
@@ -168,6 +175,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let record = reservation.commit(state)?;
     undo_scope.commit();
     undo_init.commit();
+    undo_resctrl.commit();
     undo_group.commit();
     undo_hooks.commit();
     Ok(Created { record, init, terminal, warnings, spec, link: attached.then_some(link) })

@@ -5,9 +5,10 @@ use std::time::Duration;
 use taru_cgroup::systemd::{self, Instance};
 use taru_stdx::{Error, Kind, Result};
 
+use crate::plan::{Problems, ResctrlPlan};
 use crate::spec::Spec;
 use crate::state::{Lock, Record, Status, Store};
-use crate::{group, hooks, kill};
+use crate::{group, hooks, kill, resctrl};
 
 /// How long a killed init may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +48,11 @@ pub(crate) fn remove(store: &Store, record: &Record, lock: Lock) -> Result<Vec<S
     kill::end_init(record, PATIENCE)?;
     let spec = record.config().and_then(|text| Spec::parse(&text)).unwrap_or_default();
     remove_group(record, &spec)?;
+    match &record.state.resctrl {
+        Some(groups) => resctrl::remove(groups)?,
+        None if !record.state.complete => remove_unrecorded_resctrl(&record.state.id, &spec)?,
+        None => {}
+    }
     let warnings = hooks::poststop(&spec, &record.state.id, &record.state.bundle);
     store.remove(&record.state.id, lock)?;
     Ok(warnings)
@@ -79,5 +85,14 @@ fn clear(store: &Store, id: &str) -> Result<()> {
     let spec = text.and_then(|text| Spec::parse(&text)).unwrap_or_default();
     let path = spec.linux.as_ref().map_or("", |l| l.cgroups_path.as_str());
     group::remove_unrecorded(id, path)?;
+    remove_unrecorded_resctrl(id, &spec)?;
     store.remove(id, lock)
+}
+
+fn remove_unrecorded_resctrl(id: &str, spec: &Spec) -> Result<()> {
+    let Some(rdt) = spec.linux.as_ref().and_then(|l| l.intel_rdt.as_ref()) else { return Ok(()) };
+    let mut problems = Problems::default();
+    let plan = ResctrlPlan::new(rdt, id, &mut problems);
+    // One with problems was never made.
+    if problems.finish().is_ok() { resctrl::remove_unrecorded(&plan, id) } else { Ok(()) }
 }

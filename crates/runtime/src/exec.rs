@@ -28,7 +28,7 @@ use crate::plan::{self, Problems, ProcessPlan};
 use crate::spec::{self, Spec};
 use crate::state::{Record, Status, Store};
 use crate::wire::{Link, Message};
-use crate::{ended, group, kill, listener};
+use crate::{ended, group, kill, listener, resctrl};
 use terminal::Terminal;
 
 /// What `exec` is asked for.
@@ -118,6 +118,9 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     undo.push(|| create::end(&child));
     let mut warnings = warnings;
     warnings.extend(create::limit_process(&plan, child.pid)?);
+    if let Some(groups) = &record.state.resctrl {
+        resctrl::join(groups, child.pid)?;
+    }
     link.send(&Message::Go(child.pid.0))?;
     let terminal = converse(&link, &spec, &record, &child)?;
     report_pid(request, &child)?;

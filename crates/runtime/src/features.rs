@@ -48,7 +48,7 @@ pub struct Linux {
     /// SELinux labels.
     pub selinux: Enabled,
     /// Cache and memory bandwidth allocation.
-    pub intel_rdt: Enabled,
+    pub intel_rdt: IntelRdt,
     /// NUMA memory policies.
     pub memory_policy: MemoryPolicy,
     /// Mounts beyond mount(2).
@@ -87,6 +87,15 @@ pub struct Seccomp {
 pub struct Enabled {
     /// Whether it is.
     pub enabled: bool,
+}
+
+/// What of cache and memory bandwidth allocation can be asked for.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // the names are the specification's
+pub struct IntelRdt {
+    pub enabled: bool,
+    pub schemata: bool,
+    pub monitoring: bool,
 }
 
 /// Words of a memory policy.
@@ -139,13 +148,17 @@ pub fn features() -> Features {
             seccomp: seccomp(),
             apparmor: Enabled { enabled: true },
             selinux: Enabled { enabled: true },
-            intel_rdt: Enabled { enabled: false },
+            intel_rdt: IntelRdt { enabled: true, schemata: true, monitoring: true },
             memory_policy: MemoryPolicy { modes: MODES.to_vec(), flags: FLAGS.to_vec() },
             mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
             net_devices: Enabled { enabled: true },
         },
         annotations: BTreeMap::from([("io.taru.runtime.version", env!("CARGO_PKG_VERSION").to_owned())]),
-        potentially_unsafe_config_annotations: vec!["io.taru.rootfs", "org.systemd.property."],
+        potentially_unsafe_config_annotations: vec![
+            "io.taru.rootfs",
+            "org.systemd.property.",
+            "run.oci.keep_original_groups",
+        ],
     }
 }
 

@@ -7,6 +7,9 @@ use taru_stdx::Result;
 use taru_sys::caps::{self, Capabilities};
 use taru_sys::user;
 
+/// Where the resctrl file system is mounted, by convention and by the kernel's documentation.
+pub(crate) const RESCTRL: &str = "/sys/fs/resctrl";
+
 /// What this host and this user can do, as far as decisions depend on it.
 #[derive(Debug)]
 pub struct Host {
@@ -34,6 +37,11 @@ impl Host {
         Capabilities((1u64 << (caps::last() + 1)) - 1)
     }
 
+    /// Whether the resctrl file system is mounted.
+    pub fn has_resctrl() -> bool {
+        Path::new(RESCTRL).join("schemata").exists()
+    }
+
     /// Asks the kernel. A dozen system calls.
     ///
     /// # Errors
@@ -51,7 +59,7 @@ impl Host {
             hierarchy: Hierarchy::probe()?,
             has_apparmor: reads_as("/sys/module/apparmor/parameters/enabled", b'Y'),
             has_selinux: Path::new("/sys/fs/selinux/enforce").exists(),
-            has_resctrl: Path::new("/sys/fs/resctrl/schemata").exists(),
+            has_resctrl: Host::has_resctrl(),
         })
     }
 }

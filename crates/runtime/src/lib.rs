@@ -19,6 +19,7 @@ mod notify;
 pub mod pause;
 pub mod plan;
 pub mod ps;
+mod resctrl;
 pub mod run;
 pub mod seal;
 mod sources;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use taru_runtime::spec::{BlockIo, Cpu, Memory, Pids, Resources};
-use taru_runtime::update::update;
+use taru_runtime::spec::{BlockIo, Cpu, IntelRdt, Memory, Pids, Resources};
+use taru_runtime::update::{update, update_resctrl};
 use taru_stdx::{Context, Error, Kind, Result, parse};
 
 use crate::commands::Verb;
@@ -87,12 +87,16 @@ pub(crate) struct Update {
 
 impl Verb for Update {
     fn run(self, settings: &Settings) -> Result<u8> {
-        if self.l3_cache_schema.is_some() || self.mem_bw_schema.is_some() {
-            let problem = "change the Intel RDT schema: this version of taru-runtime does not manage it";
-            return Err(Error::new(Kind::Unsupported, problem));
-        }
         let resources = self.to_resources()?;
         let record = settings.store()?.load(&self.id)?;
+        if self.l3_cache_schema.is_some() || self.mem_bw_schema.is_some() {
+            let rdt = IntelRdt {
+                l3_cache_schema: self.l3_cache_schema.clone().unwrap_or_default(),
+                mem_bw_schema: self.mem_bw_schema.clone().unwrap_or_default(),
+                ..IntelRdt::default()
+            };
+            update_resctrl(&record, &rdt)?;
+        }
         settings.warn(&update(&record, &resources)?);
         Ok(0)
     }

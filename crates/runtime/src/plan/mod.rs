@@ -9,6 +9,7 @@ mod mounts;
 mod namespaces;
 mod problems;
 mod process;
+mod resctrl;
 mod root;
 mod sysctl;
 
@@ -30,6 +31,7 @@ pub use namespaces::NamespacePlan;
 pub use problems::Problems;
 pub(crate) use process::list_to_mask;
 pub use process::{CapabilityPlan, ProcessPlan};
+pub use resctrl::ResctrlPlan;
 pub use root::{Overlay, ROOTFS_ANNOTATION, RootPlan};
 
 /// What the caller of `create` chose beside the document.
@@ -80,6 +82,8 @@ pub struct Plan {
     pub seccomp: Option<Program>,
     /// Limits of the control group.
     pub limits: Limits,
+    /// Its groups in the resctrl file system.
+    pub resctrl: Option<ResctrlPlan>,
     /// The group's path as the document has it; empty lets the driver choose.
     pub cgroup_path: String,
     /// The SELinux label of file systems made for the container.
@@ -137,6 +141,7 @@ impl Plan {
                 .as_ref()
                 .and_then(|text| seccomp(text.get(), options.seccomp_cache.as_deref(), &mut problems)),
             limits: container_limits(linux, host, &mut problems),
+            resctrl: linux.intel_rdt.as_ref().map(|rdt| ResctrlPlan::new(rdt, id, &mut problems)),
             cgroup_path: linux.cgroups_path.clone(),
             mount_label: (!linux.mount_label.is_empty()).then(|| linux.mount_label.clone()),
             hooks: spec.hooks.clone().unwrap_or_default(),
@@ -153,8 +158,6 @@ impl Plan {
             problems.unsupported(
                 "check linux.intelRdt: this host has no resctrl file system mounted on /sys/fs/resctrl",
             );
-        } else if linux.intel_rdt.is_some() {
-            problems.unsupported("check linux.intelRdt: this version of taru does not manage resctrl groups");
         }
         let warnings = problems.finish()?;
         Ok(Plan { warnings, ..plan })

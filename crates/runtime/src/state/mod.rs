@@ -25,5 +25,5 @@ mod store;
 pub use id::check_id;
 pub use lock::Lock;
 pub use process::Process;
-pub use record::{CgroupRecord, Record, State, Status};
+pub use record::{CgroupRecord, Record, ResctrlRecord, State, Status};
 pub use store::{Listed, Reservation, Store};

@@ -54,6 +54,9 @@ pub struct State {
     /// Where its processes are accounted and limited.
     #[serde(default)]
     pub cgroup: CgroupRecord,
+    /// Its groups in the resctrl file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resctrl: Option<ResctrlRecord>,
     /// The types of the namespaces that the container has for itself or joined by path, as the
     /// specification spells them; `exec` enters these.
     #[serde(default)]
@@ -77,6 +80,19 @@ pub struct CgroupRecord {
     pub paths: BTreeMap<String, PathBuf>,
 }
 
+/// The resctrl groups of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResctrlRecord {
+    /// The directory of its class of service.
+    pub class: PathBuf,
+    /// The directory of its monitor.
+    #[serde(default)]
+    pub monitor: Option<PathBuf>,
+    /// Whether the class is the container's own and goes with it.
+    pub is_ours: bool,
+}
+
 impl State {
     /// A record at the begin of `create`: no process, no control group yet.
     pub fn new(id: &str, oci_version: &str, bundle: &Path, rootfs: &Path, owner: u32) -> State {
@@ -92,6 +108,7 @@ impl State {
             complete: false,
             init: None,
             cgroup: CgroupRecord::default(),
+            resctrl: None,
             namespaces: Vec::new(),
             annotations: BTreeMap::new(),
         }
