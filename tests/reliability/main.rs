@@ -5,3 +5,4 @@ mod check;
 mod killed;
 mod leftovers;
 mod stuck;
+mod threads;

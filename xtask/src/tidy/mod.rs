@@ -65,6 +65,12 @@ mod tests {
     }
 
     #[test]
+    fn the_runtime_starts_no_thread() {
+        let sources = source::all_below(&workspace::root()).unwrap();
+        none(&sources.iter().flat_map(sources::threads).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn every_file_opens_with_its_docs() {
         let sources = source::all_below(&workspace::root()).unwrap();
         none(&sources.iter().flat_map(sources::docs_missing).collect::<Vec<_>>());

@@ -8,6 +8,19 @@ use crate::workspace;
 const SYS: &str = "crates/sys/";
 /// Crates that are the C interface under another name.
 const C_INTERFACES: &[&str] = &["libc", "nix", "rustix", "syscalls"];
+/// What taru-runtime is linked of: it clones processes that go on in its memory, so it has one thread.
+const ONE_THREAD: &[&str] = &[
+    "stdx",
+    "sys",
+    "rootdir",
+    "mount",
+    "cgroup",
+    "netlink",
+    "seccomp",
+    "runtime",
+    "supervise",
+    "runtime-cli",
+];
 /// Endings of type names that say nothing about the noun.
 const HOLLOW: &[&str] = &["Manager", "Helper", "Helpers", "Util", "Utils", "Impl", "Base", "Common"];
 /// Words of other programs' interfaces that end so.
@@ -20,6 +33,7 @@ pub(crate) fn check(sources: &[Source]) -> Vec<Violation> {
     let mut violations = machine_paths(sources);
     for source in sources {
         violations.extend(unsafe_outside_sys(source));
+        violations.extend(threads(source));
         violations.extend(docs_missing(source));
         violations.extend(unfinished(source));
         violations.extend(hollow_names(source));
@@ -52,6 +66,26 @@ pub(crate) fn unsafe_outside_sys(source: &Source) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// A thread started by the code of taru-runtime, or by a library of it that would start some. The tests at the
+/// end of a file may have them.
+pub(crate) fn threads(source: &Source) -> Vec<Violation> {
+    let is_of_it = |name: &&str| source.path.starts_with(format!("crates/{name}/src"));
+    if !source.is_rust() || !ONE_THREAD.iter().any(|name| is_of_it(&name)) {
+        return Vec::new();
+    }
+    let own = source.text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+    let all = tokens(own);
+    let starts = |w: &[Token]| {
+        w[0].text == "thread"
+            && w[1].text == "::"
+            && ["spawn", "scope", "Builder"].contains(&w[2].text.as_str())
+    };
+    let library =
+        |w: &[Token]| ["tokio", "rayon", "async_std"].contains(&w[0].text.as_str()) && w[1].text == "::";
+    let found = all.windows(3).filter(|w| starts(w) || library(w));
+    found.map(|w| at(source, w[0].line, "taru-runtime has one thread until execve")).collect()
 }
 
 /// A Rust file that does not open with what it is about.
@@ -174,6 +208,15 @@ mod tests {
         assert_eq!(hollow_names(&bad).len(), 2);
         let here = source("README.md", &format!("cd {}", concat!("/wo", "rk/main")));
         assert_eq!(machine_paths(&[here]).len(), 1);
+    }
+
+    #[test]
+    fn threads_are_for_tests_and_for_those_who_are_not_linked_into_the_runtime() {
+        let text = "//! X.\nfn f() { std::thread::spawn(|| ()); tokio::spawn(g()); }\n#[cfg(test)]\nmod t { thread::scope(h) }\n";
+        assert_eq!(threads(&source("crates/mount/src/lib.rs", text)).len(), 2);
+        for path in ["crates/mount/tests/all.rs", "crates/engine/src/lib.rs", "xtask/src/main.rs"] {
+            assert_eq!(threads(&source(path, text)), Vec::<String>::new(), "{path}");
+        }
     }
 
     #[test]
