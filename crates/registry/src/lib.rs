@@ -1,1 +1,46 @@
 //! A client of image registries: resolve, authenticate, fetch, push.
+//!
+//! ```text
+//! resolve(reference) ──> manifest or index, verified ──> fetch_document(config) ──> blob(layer): a stream that mends itself
+//! ```
+//! Blocking, and used by as many threads as one likes. Specifications: OCI distribution 1.1
+//! (<https://github.com/opencontainers/distribution-spec>), Docker's registry API v2, its token authentication, and the files
+//! that docker, podman and skopeo go by (docs/registry.md lists them).
+//!
+//! **Registries are strangers.** Whatever they send is bounded and verified before it is used; where they lead is checked; their words
+//! reach a terminal without control characters; every wait ends within a second when [`Settings::cancel`] is set; credentials
+//! go to nobody but whom they are for, and into no error.
+
+// Pushing and logging in, which use the rest, come next.
+#![allow(dead_code)]
+
+mod address;
+mod blob;
+mod body;
+mod cancel;
+mod challenge;
+mod client;
+mod conf;
+mod connection;
+mod credentials;
+mod endpoint;
+mod fault;
+mod helper;
+mod http;
+mod message;
+mod proxy;
+mod resolve;
+mod settings;
+mod socket;
+mod tls;
+mod token;
+mod url;
+
+pub use blob::{BlobReader, Verified, error_of};
+pub use client::Client;
+pub use conf::Registries;
+pub use credentials::{Credentials, Keyring};
+pub use http::Source;
+pub use proxy::Proxies;
+pub use resolve::Resolved;
+pub use settings::Settings;

@@ -26,6 +26,7 @@ mod namespaces;
 mod outcome;
 mod probe;
 mod process;
+pub mod registry;
 mod runtime;
 mod sandbox;
 
