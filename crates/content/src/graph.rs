@@ -10,9 +10,9 @@ use taru_oci::document::chain_ids;
 use taru_oci::{Descriptor, Digest, Document, Image, limits, media};
 use taru_stdx::{Error, Kind, Result};
 
-use crate::blob;
 use crate::db::{CHILD, Explain, LAYER, PART};
 use crate::layout::Layout;
+use crate::whole;
 
 /// What documents say, and what is missing of it.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ fn walk(
     if !media::is_index(&descriptor.media_type) && !media::is_manifest(&descriptor.media_type) {
         return Ok(());
     }
-    let bytes = blob::read(layout, descriptor, limits::MANIFEST)?;
+    let bytes = whole::read(layout, descriptor, limits::MANIFEST)?;
     match Document::parse(&bytes, &descriptor.media_type)? {
         Document::Manifest(manifest) => {
             for part in std::iter::once(&manifest.config).chain(&manifest.layers) {
@@ -69,7 +69,7 @@ fn walk(
                 need(layout, part, facts);
             }
             if media::is_config(&manifest.config.media_type) && is_there(layout, &manifest.config) {
-                let image = Image::parse(&blob::read(layout, &manifest.config, limits::CONFIG)?)?;
+                let image = Image::parse(&whole::read(layout, &manifest.config, limits::CONFIG)?)?;
                 for chain in chain_ids(&image.rootfs.diff_ids) {
                     facts.edges.push((descriptor.digest.clone(), chain, LAYER));
                 }
@@ -107,6 +107,17 @@ fn walk(
         }
     }
     Ok(())
+}
+
+/// The descriptor of a document of which only the digest and the size are known; `None` if it is no document.
+pub(crate) fn describe(layout: &Layout, digest: &Digest, size: u64) -> Option<Descriptor> {
+    let mut descriptor = Descriptor::new("", digest.clone(), size);
+    let bytes = whole::read(layout, &descriptor, limits::MANIFEST).ok()?;
+    descriptor.media_type = match Document::parse(&bytes, "").ok()? {
+        Document::Manifest(manifest) => manifest.media_type.unwrap_or(media::MANIFEST.to_owned()),
+        Document::Index(index) => index.media_type.unwrap_or(media::INDEX.to_owned()),
+    };
+    Some(descriptor)
 }
 
 /// Records what was found.
@@ -156,4 +167,21 @@ pub(crate) fn live(db: &Connection) -> Result<Live> {
         if is_layer { &mut live.layers } else { &mut live.blobs }.insert(digest);
     }
     Ok(live)
+}
+
+/// The images (names, or digests of those without) and holds that lead to the blob.
+pub(crate) fn users(db: &Connection, digest: &str) -> Result<(Vec<String>, Vec<String>)> {
+    const UP: &str = "WITH RECURSIVE up (digest) AS (
+        SELECT ?1 UNION SELECT edge.parent FROM up JOIN edge ON edge.child = up.digest WHERE edge.kind <> 2
+    )";
+    let list = |select: &str| {
+        let what = || format!("find what needs `{digest}`");
+        let mut statement = db.prepare(&format!("{UP} {select}")).told(what)?;
+        let rows = statement.query_map([digest], |row| row.get::<_, String>(0)).told(what)?;
+        rows.collect::<rusqlite::Result<Vec<_>>>().told(what)
+    };
+    let images = list("SELECT DISTINCT coalesce(name, digest) FROM image WHERE digest IN up ORDER BY 1")?;
+    let held =
+        "SELECT DISTINCT hold FROM held WHERE hold IS NOT NULL AND kind = 0 AND digest IN up ORDER BY 1";
+    Ok((images, list(held)?))
 }

@@ -1,11 +1,11 @@
 //! Holds: what containers and builds need, whatever becomes of the names.
 
 use rusqlite::{Transaction, params};
-use taru_oci::{Descriptor, Digest, Document, limits, media};
+use taru_oci::{Descriptor, Digest, limits};
 use taru_stdx::Result;
 
 use crate::db::{Durability, Explain, LAYER, PART};
-use crate::{Content, blob, graph};
+use crate::{Content, graph, whole};
 
 pub use crate::recover::RECOVERED;
 
@@ -90,17 +90,10 @@ impl Content {
     /// The descriptor of a document that is there and that nothing is known of yet: few blobs are this small and parse.
     fn unknown_document(&self, digest: &Digest) -> Result<Option<Descriptor>> {
         let size = self.0.read(|db| {
-            Ok(if graph::is_known(db, digest)? { None } else { blob::size(db, &self.0.layout, digest)? })
+            Ok(if graph::is_known(db, digest)? { None } else { whole::size(db, &self.0.layout, digest)? })
         })?;
         let Some(size) = size.filter(|size| *size <= limits::MANIFEST) else { return Ok(None) };
-        let mut descriptor = Descriptor::new("", digest.clone(), size);
-        let Ok(bytes) = blob::read(&self.0.layout, &descriptor, limits::MANIFEST) else { return Ok(None) };
-        descriptor.media_type = match Document::parse(&bytes, "") {
-            Ok(Document::Manifest(manifest)) => manifest.media_type.unwrap_or(media::MANIFEST.to_owned()),
-            Ok(Document::Index(index)) => index.media_type.unwrap_or(media::INDEX.to_owned()),
-            Err(_) => return Ok(None),
-        };
-        Ok(Some(descriptor))
+        Ok(graph::describe(&self.0.layout, digest, size))
     }
 }
 

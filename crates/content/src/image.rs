@@ -8,7 +8,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::db::{Durability, Explain};
 use crate::recover::now;
-use crate::{Content, blob, graph};
+use crate::{Content, graph, whole};
 
 /// An image that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Content {
                 let what = || format!("name the image `{}`", name.as_deref().unwrap_or("<none>"));
                 // Without a lease a gc may have come in between.
                 for needed in &facts.needed {
-                    if blob::size(tx, &self.0.layout, &needed.digest)? != Some(needed.size) {
+                    if whole::size(tx, &self.0.layout, &needed.digest)? != Some(needed.size) {
                         let text = format!("{}: the blob `{}` is not in the store", what(), needed.digest);
                         return Err(Error::new(Kind::NotFound, text));
                     }

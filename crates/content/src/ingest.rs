@@ -24,7 +24,7 @@ use crate::db::{Durability, Explain, PART};
 use crate::lease::{Lease, protect};
 use crate::recover::now;
 use crate::store::Inner;
-use crate::{Content, blob};
+use crate::{Content, whole};
 
 /// What [`Content::want`] found.
 #[derive(Debug)]
@@ -312,7 +312,7 @@ impl Ingest {
                 // Unless an earlier one has a row, it is nobody's: gc would find it too.
                 if !self
                     .store
-                    .read(|db| blob::size(db, &self.store.layout, &digest))
+                    .read(|db| whole::size(db, &self.store.layout, &digest))
                     .is_ok_and(|s| s.is_some())
                 {
                     let _ = std::fs::remove_file(&name);

@@ -14,7 +14,7 @@ const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// What an entry of index.json is named by, as skopeo and podman read it.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The same, as containerd reads it.
-const IMAGE_NAME: &str = "io.containerd.image.name";
+pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// Paths in the store.
 #[derive(Debug)]

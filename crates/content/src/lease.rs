@@ -9,7 +9,7 @@ use taru_stdx::{Error, Kind, Result};
 use crate::db::{Durability, Explain, LAYER, PART};
 use crate::gate::Held;
 use crate::store::Inner;
-use crate::{Content, blob};
+use crate::{Content, whole};
 
 /// Protects what it is told of for as long as it lives: until it is dropped, or its process ends.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Lease {
     pub fn protect_blob(&self, digest: &Digest) -> Result<Option<u64>> {
         self.store.write(Durability::Lazy, |tx| {
             protect(tx, self.id, PART, digest)?;
-            blob::size(tx, &self.store.layout, digest)
+            whole::size(tx, &self.store.layout, digest)
         })
     }
 

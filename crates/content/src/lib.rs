@@ -27,6 +27,7 @@
 //! [sync]: https://man7.org/linux/man-pages/man2/fsync.2.html
 
 mod blob;
+mod check;
 mod db;
 mod gate;
 mod gc;
@@ -41,7 +42,10 @@ mod recover;
 mod reserve;
 mod store;
 mod usage;
+mod verify;
+mod whole;
 
+pub use check::{Broken, Missing, Report};
 pub use gc::{Freed, LayerStore, NoLayers};
 pub use hold::RECOVERED;
 pub use image::ImageRecord;

@@ -10,7 +10,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 use crate::db::{self, Db, Explain};
 use crate::gate::Gate;
 use crate::graph;
-use crate::layout::{Layout, REF_NAME};
+use crate::layout::{IMAGE_NAME, Layout, REF_NAME};
 
 /// The hold on everything that was there when a database was made anew. Whoever owns containers and builds holds what
 /// they need again, and then lets this go with [`crate::Content::unhold`].
@@ -21,7 +21,7 @@ const INDEX: u64 = 64 << 20;
 
 /// Opens the database; one that is damaged is set aside, one that is missing is made from what is there.
 pub(crate) fn open(layout: &Layout, gate: &Gate) -> Result<Db> {
-    let make = || Db::open(layout.dir(), |tx| import(layout, tx));
+    let make = || open_alone(layout);
     match make() {
         Err(e) if e.kind() == Kind::Invalid => {}
         other => return other,
@@ -34,6 +34,11 @@ pub(crate) fn open(layout: &Layout, gate: &Gate) -> Result<Db> {
     }
     set_aside(layout, gate)?;
     make()
+}
+
+/// Opens the database, or makes one from what is there.
+pub(crate) fn open_alone(layout: &Layout) -> Result<Db> {
+    Db::open(layout.dir(), |tx| import(layout, tx))
 }
 
 /// Moves the database out of the way. The caller is [`Gate::alone`].
@@ -77,6 +82,7 @@ fn import(layout: &Layout, tx: &Transaction<'_>) -> Result<()> {
     let Ok(index) = serde_json::from_slice::<Index>(&bytes) else { return Ok(()) };
     for mut descriptor in index.manifests {
         let name = descriptor.annotations.remove(REF_NAME);
+        descriptor.annotations.remove(IMAGE_NAME);
         let name = name.and_then(|name| name.parse::<Reference>().ok()).map(|name| name.to_string());
         let Ok(facts) = graph::explore(layout, &descriptor) else { continue };
         graph::record(tx, &facts)?;

@@ -45,7 +45,14 @@ impl Content {
             Err(e) if is_want_of_room(&e) && reserve.release() => Content::try_open(dir)?,
             other => other?,
         };
-        content.clear_up()?;
+        match content.clear_up() {
+            // Not every damage is seen when a database is opened.
+            Err(e) if e.kind() == Kind::Invalid => {
+                content.0.make_anew()?;
+                content.clear_up()?;
+            }
+            other => other?,
+        }
         Ok(content)
     }
 
@@ -117,11 +124,12 @@ impl Inner {
         self.db.lock().unwrap_or_else(PoisonError::into_inner).read(body)
     }
 
-    /// Takes another database for the one that is open.
-    #[allow(dead_code)]
-    pub(crate) fn reopen(&self, make: impl FnOnce() -> Result<Db>) -> Result<()> {
+    /// Sets the damaged database aside and makes another from what is there.
+    pub(crate) fn make_anew(&self) -> Result<()> {
+        let _alone = self.gate.alone()?;
         let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
-        *db = make()?;
+        recover::set_aside(&self.layout, &self.gate)?;
+        *db = recover::open_alone(&self.layout)?;
         Ok(())
     }
 

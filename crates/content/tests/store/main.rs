@@ -1,5 +1,8 @@
 //! The store's promises, on the real file system.
+#![allow(clippy::unwrap_used)] // what tests share is a test, too
 
+mod damage;
 mod names;
+mod peers;
 mod support;
 mod writing;
