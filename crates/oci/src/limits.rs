@@ -10,5 +10,7 @@ pub const INDEX_ENTRIES: usize = 10_000;
 pub const LAYERS: usize = 500;
 /// How deep an index may lead to an index.
 pub const INDEX_DEPTH: usize = 4;
+/// Names in a list of tags or repositories.
+pub const LISTED: usize = 100_000;
 /// Annotations or labels of one object.
 pub const ANNOTATIONS: usize = 10_000;

@@ -11,6 +11,7 @@ use taru_stdx::{Error, Kind, Result};
 
 use crate::body::Body;
 use crate::client::{Answer, Call, Client, wrap};
+use crate::conf::Wanted;
 use crate::endpoint::Endpoint;
 use crate::fault::{Again, Fault, Tried};
 use crate::resolve::whose;
@@ -66,7 +67,7 @@ impl Client {
             client: self.clone(),
             reference: reference.clone(),
             descriptor: descriptor.clone(),
-            endpoints: self.0.settings.registries.pull(reference)?,
+            endpoints: self.0.settings.registries.pull(reference, Wanted::Part)?,
             at: 0,
             offset,
             body: None,

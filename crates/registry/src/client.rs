@@ -19,6 +19,7 @@ use taru_stdx::{Error, Kind, Result};
 use crate::address::{Guard, Reach};
 use crate::cancel::Cancel;
 use crate::challenge::{self, Challenge};
+use crate::conf::Wanted;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::fault::{Again, Fault, Tried, said};
@@ -54,6 +55,8 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) payload: Payload<'a>,
     pub(crate) scopes: Vec<String>,
+    /// To be tried, instead of those that are kept.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// Where a call goes.
@@ -65,8 +68,15 @@ pub(crate) enum To {
 }
 
 impl Call<'_> {
-    pub(crate) fn new(method: &'static str, path: String, scope: String) -> Call<'static> {
-        Call { method, to: To::Path(path), headers: Vec::new(), payload: Payload::None, scopes: vec![scope] }
+    pub(crate) fn new<'a>(method: &'static str, path: String, scope: String) -> Call<'a> {
+        Call {
+            method,
+            to: To::Path(path),
+            headers: Vec::new(),
+            payload: Payload::None,
+            scopes: vec![scope],
+            credentials: None,
+        }
     }
 }
 
@@ -108,11 +118,12 @@ impl Client {
     pub(crate) fn at_any<T>(
         &self,
         reference: &Reference,
+        wanted: Wanted,
         what: &str,
         mut once: impl FnMut(&Endpoint) -> Tried<T>,
     ) -> Result<T> {
         let mut errors = Vec::new();
-        for endpoint in self.0.settings.registries.pull(reference)? {
+        for endpoint in self.0.settings.registries.pull(reference, wanted)? {
             match self.0.persist(|| once(&endpoint)) {
                 Ok(done) => return Ok(done),
                 Err(fault) if self.0.cancel.is_set() => return Err(wrap(what, reference, fault.error)),
@@ -154,6 +165,11 @@ impl Shared {
         let delay = delay.min(self.settings.longest_delay).mul_f64(0.5 + random / 2.0);
         let after = after.unwrap_or_default().min(self.settings.longest_delay);
         self.cancel.sleep(delay.max(after))
+    }
+
+    /// Forgets all tokens: they are of credentials that are not those any more.
+    pub(crate) fn forget_grants(&self) {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether this server's certificates are not verified.
@@ -209,7 +225,7 @@ impl Shared {
                 grants.get(&key).filter(|g| is_fresh || g.is_good()).cloned()
             };
             let mut headers = call.headers.clone();
-            if let Some(grant) = grant.filter(|_| is_own) {
+            if let Some(grant) = grant.filter(|_| is_own && (is_fresh || call.credentials.is_none())) {
                 headers.push(("Authorization", grant.header));
             }
             let payload = match &mut call.payload {
@@ -237,7 +253,7 @@ impl Shared {
                 if is_fresh || challenges.is_empty() {
                     return Err(with_login_hint(refusal, endpoint));
                 }
-                match self.grant(endpoint, &own, reach, &challenges, &call.scopes)? {
+                match self.grant(endpoint, &own, reach, &challenges, call)? {
                     Some(grant) => {
                         self.grants.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), grant);
                     }
@@ -302,10 +318,12 @@ impl Shared {
         own: &Origin,
         reach: Reach,
         challenges: &[Challenge],
-        scopes: &[String],
+        call: &Call<'_>,
     ) -> Tried<Option<Grant>> {
-        let credentials =
-            self.settings.keyring.find(&endpoint.registry, &endpoint.repository, &self.cancel)?;
+        let credentials = match &call.credentials {
+            Some(credentials) => Some(credentials.clone()),
+            None => self.settings.keyring.find(&endpoint.registry, &endpoint.repository, &self.cancel)?,
+        };
         if let Some(Credentials::Bearer(token)) = &credentials {
             return Ok(Some(Grant { header: format!("Bearer {token}"), until: None }));
         }
@@ -326,7 +344,7 @@ impl Shared {
             return Err(Fault::last(Error::new(Kind::Permission, text)));
         }
         // Ours, and what else the registry thinks this takes.
-        let mut all = scopes.to_vec();
+        let mut all = call.scopes.clone();
         for word in scope.as_deref().unwrap_or_default().split_ascii_whitespace() {
             let subject = |s: &str| s.rsplit_once(':').map(|(subject, _)| subject.to_owned());
             if !all.iter().any(|own| own == word || (subject(own).is_some() && subject(own) == subject(word)))

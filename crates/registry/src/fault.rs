@@ -44,6 +44,12 @@ impl Fault {
         if is_cancelled(&e) {
             return Fault::last(Cancelled::error());
         }
+        // With TLS 1.3 a server refuses a client's certificate after the handshake.
+        let inner = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(_)) = inner {
+            let hint = "if it wants to see a certificate, put one into certs.d (docs/registry.md)";
+            return Fault::last(Error::new(Kind::Permission, what).because(e).hint(hint));
+        }
         let again = match e.kind() {
             // What the peer said breaks the protocol; it would say it again.
             std::io::ErrorKind::InvalidData => Again::Never,

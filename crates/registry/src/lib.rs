@@ -11,9 +11,6 @@
 //! reach a terminal without control characters; every wait ends within a second when [`Settings::cancel`] is set; credentials
 //! go to nobody but whom they are for, and into no error.
 
-// Pushing and logging in, which use the rest, come next.
-#![allow(dead_code)]
-
 mod address;
 mod blob;
 mod body;
@@ -27,13 +24,20 @@ mod endpoint;
 mod fault;
 mod helper;
 mod http;
+mod list;
+mod login;
 mod message;
+mod near;
 mod proxy;
+mod push;
+mod referrers;
 mod resolve;
+mod search;
 mod settings;
 mod socket;
 mod tls;
 mod token;
+mod upload;
 mod url;
 
 pub use blob::{BlobReader, Verified, error_of};
@@ -42,5 +46,7 @@ pub use conf::Registries;
 pub use credentials::{Credentials, Keyring};
 pub use http::Source;
 pub use proxy::Proxies;
+pub use push::Pushed;
 pub use resolve::Resolved;
+pub use search::Found;
 pub use settings::Settings;

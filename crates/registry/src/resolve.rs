@@ -4,8 +4,10 @@ use taru_oci::{Descriptor, Digest, Document, Hasher, Reference, limits, media};
 use taru_stdx::{Error, Kind, Result};
 
 use crate::client::{Answer, Call, Client};
+use crate::conf::Wanted;
 use crate::endpoint::Endpoint;
 use crate::fault::{Fault, Tried};
+use crate::near::near;
 
 /// What a reference led to.
 #[derive(Debug, Clone)]
@@ -35,10 +37,27 @@ impl Client {
     /// [`Kind::NotFound`] if there is none; [`Kind::Permission`] for want of credentials; [`Kind::Unsupported`] for schema 1;
     /// [`Kind::Invalid`] and [`Kind::Limit`] for what is not as it should be; [`Kind::State`] when cancelled.
     pub fn resolve(&self, reference: &Reference) -> Result<Resolved> {
-        self.at_any(reference, "resolve", |endpoint| self.resolve_at(endpoint, reference))
+        self.at_any(reference, wanted(reference), "resolve", |endpoint| {
+            self.resolve_at(endpoint, reference)
+                .map_err(|fault| self.with_near_tags(endpoint, reference, fault))
+        })
     }
 
-    fn resolve_at(&self, endpoint: &Endpoint, reference: &Reference) -> Tried<Resolved> {
+    /// Adds what the tag may have been meant as, where it is not there.
+    fn with_near_tags(&self, endpoint: &Endpoint, reference: &Reference, fault: Fault) -> Fault {
+        let typed = reference.tag().filter(|_| fault.status == Some(404) && reference.digest().is_none());
+        let Some(typed) = typed else { return fault };
+        // One page, one try: it is advice.
+        let Ok(tags) = self.tags_at(endpoint, 1) else { return fault };
+        let near = near(typed, &tags);
+        if near.is_empty() {
+            return fault;
+        }
+        let hint = format!("near tags of `{}`: {}", reference.name(), near.join(", "));
+        Fault { error: fault.error.hint(hint), ..fault }
+    }
+
+    pub(crate) fn resolve_at(&self, endpoint: &Endpoint, reference: &Reference) -> Tried<Resolved> {
         let name = name_of(reference);
         let mut call = Call::new("GET", endpoint.path(&format!("manifests/{name}")), endpoint.scope("pull"));
         call.headers.push(("Accept", ACCEPTED.to_owned()));
@@ -72,7 +91,7 @@ impl Client {
     /// # Errors
     /// As [`Client::resolve`]; [`Kind::Invalid`] if the registry does not tell.
     pub fn head(&self, reference: &Reference) -> Result<Option<Descriptor>> {
-        let found = self.at_any(reference, "look up", |endpoint| {
+        let found = self.at_any(reference, wanted(reference), "look up", |endpoint| {
             let path = endpoint.path(&format!("manifests/{}", name_of(reference)));
             let mut call = Call::new("HEAD", path, endpoint.scope("pull"));
             call.headers.push(("Accept", ACCEPTED.to_owned()));
@@ -110,7 +129,7 @@ impl Client {
             let text = format!("fetch `{}`: {} bytes, at most {limit}", descriptor.digest, descriptor.size);
             return Err(Error::new(Kind::Limit, text));
         }
-        self.at_any(reference, "fetch a document of", |endpoint| {
+        self.at_any(reference, Wanted::Part, "fetch a document of", |endpoint| {
             let path = endpoint.path(&format!("{kind}/{}", descriptor.digest));
             let mut call = Call::new("GET", path, endpoint.scope("pull"));
             if is_manifest {
@@ -125,11 +144,15 @@ impl Client {
 }
 
 /// The digest, if the reference has one: it is what counts then.
-fn name_of(reference: &Reference) -> String {
+pub(crate) fn name_of(reference: &Reference) -> String {
     match (reference.digest(), reference.tag()) {
         (Some(digest), _) => digest.to_string(),
         (None, tag) => tag.unwrap_or(taru_oci::reference::DEFAULT_TAG).to_owned(),
     }
+}
+
+fn wanted(reference: &Reference) -> Wanted {
+    if reference.digest().is_some() { Wanted::Digest } else { Wanted::Tag }
 }
 
 /// The type of an answer without its parameters.

@@ -1,7 +1,9 @@
 //! An OCI image layout to fill a registry with.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use taru_oci::{Descriptor, Index, Manifest, Platform, Reference, media};
 use taru_registry::{Client, Settings};
@@ -93,4 +95,57 @@ pub(crate) fn client() -> Client {
 
 pub(crate) fn name(text: impl AsRef<str>) -> Reference {
     text.as_ref().parse().unwrap()
+}
+
+/// A client by these settings.
+pub(crate) fn client_with(change: impl FnOnce(&mut Settings)) -> Client {
+    let mut settings = Settings { first_delay: Duration::from_millis(1), ..Settings::default() };
+    change(&mut settings);
+    Client::new(settings)
+}
+
+/// Runs openssl in `dir`.
+pub(crate) fn openssl(dir: &Path, arguments: &[&str]) {
+    let output = Command::new("openssl").args(arguments).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes an authority `ca.crt`, and certificates of it for a server on 127.0.0.1 and for a client.
+pub(crate) fn certificates(dir: &Path) {
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    openssl(
+        dir,
+        &[
+            &["req", "-x509", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca", "-days", "9"],
+            &key[..],
+        ]
+        .concat(),
+    );
+    std::fs::write(dir.join("server.ext"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
+    std::fs::write(dir.join("client.ext"), "extendedKeyUsage=clientAuth\n").unwrap();
+    for name in ["server", "client"] {
+        let (secret, request) = (format!("{name}.key"), format!("{name}.csr"));
+        openssl(dir, &[&["req", "-keyout", &secret, "-out", &request, "-subj", "/CN=x"], &key[..]].concat());
+        let (certificate, extensions) = (format!("{name}.crt"), format!("{name}.ext"));
+        openssl(
+            dir,
+            &[
+                "x509",
+                "-req",
+                "-in",
+                &request,
+                "-CA",
+                "ca.crt",
+                "-CAkey",
+                "ca.key",
+                "-CAcreateserial",
+                "-out",
+                &certificate,
+                "-extfile",
+                &extensions,
+                "-days",
+                "9",
+            ],
+        );
+    }
 }
