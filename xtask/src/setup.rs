@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("groff-base", "finds faults in the man pages"),
     ("zsh", "reads its completion script"),
     ("fish", "reads its completion script"),
+    ("e2fsprogs", "small disks (ext4 on a loop device) that fill up and lose power"),
     ("strace", "counts and injects system calls in the tests of faults"),
     ("libseccomp-dev", "the peer of our seccomp compiler"),
     ("jq", "reads JSON in shell tests"),

@@ -457,6 +457,21 @@ static int notify_mode(const char *text)
 	return 0;
 }
 
+/*
+ * power-cut DIR: the ext4 file system that DIR lies on does nothing more, and forgets what is not on
+ * its disk (EXT4_IOC_SHUTDOWN, flag NOLOGFLUSH: not even the journal is written).
+ */
+static int power_cut_mode(const char *path)
+{
+	uint32_t flag = 2;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return die("open");
+	if (ioctl(fd, _IOR('X', 125, uint32_t), &flag))
+		return die("ioctl EXT4_IOC_SHUTDOWN");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -492,6 +507,8 @@ int main(int argc, char **argv)
 		return notify_mode(argv[2]);
 	if (!strcmp(mode, "signals"))
 		return signals_mode();
+	if (!strcmp(mode, "power-cut") && argc == 3)
+		return power_cut_mode(argv[2]);
 	fprintf(stderr, "probe: unknown mode `%s`\n", mode);
 	return 125;
 }

@@ -20,6 +20,7 @@
 
 mod bundle;
 mod decoy;
+mod disk;
 pub mod image;
 mod leak;
 mod namespaces;
@@ -32,6 +33,7 @@ mod sandbox;
 
 pub use bundle::Bundle;
 pub use decoy::Decoy;
+pub use disk::Disk;
 pub use leak::{Leaks, Snapshot};
 pub use namespaces::in_namespaces;
 pub use outcome::{peer_note, skip};
