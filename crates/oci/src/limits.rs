@@ -14,3 +14,20 @@ pub const INDEX_DEPTH: usize = 4;
 pub const LISTED: usize = 100_000;
 /// Annotations or labels of one object.
 pub const ANNOTATIONS: usize = 10_000;
+/// Entries of a layer, whiteouts and links included.
+pub const LAYER_ENTRIES: u64 = 4_000_000;
+/// Bytes of a layer once decompressed.
+pub const LAYER_BYTES: u64 = 1 << 40;
+/// Bytes of one PAX header, or of one long name of GNU tar: what Go's tar reader takes, and so Docker.
+pub const TAR_EXTENSION: u64 = 1 << 20;
+/// Bytes of a file's path in a layer, and of a symbolic link's text: the kernel's `PATH_MAX` without its NUL.
+pub const PATH: usize = 4095;
+/// Bytes of a file's extended attributes: the kernel lists no more than 64 KiB of names.
+pub const XATTRS: usize = 1 << 17;
+/// Pieces of a sparse file.
+pub const SPARSE_PIECES: usize = 1 << 16;
+/// Bytes of a file, holes included: what ext4 can hold.
+pub const FILE: u64 = 1 << 44;
+/// Window of a zstd frame as a power of two: 32 MiB, the largest that encoders take unless told otherwise; a
+/// decoder must hold all of it in memory.
+pub const ZSTD_WINDOW_LOG: u32 = 25;

@@ -1,1 +1,28 @@
 //! Layers and root file systems: unpack, mount, compare, on overlay, directories and btrfs.
+//!
+//! A layer is named by its chain id, a container's root by the container's id. A layer that is there under its name is
+//! whole, verified and durable; it is never changed. Foreign bytes are only read in a disposable child: the program's
+//! `main` calls [`worker_main`] first.
+
+mod driver;
+mod extent;
+mod hash;
+mod inherit;
+mod layout;
+mod lock;
+mod manifest;
+mod name;
+mod staging;
+mod store;
+mod stream;
+mod tar;
+mod tree;
+mod unpack;
+mod unpacking;
+mod worker;
+
+pub use driver::{Driver, DriverKind, Rootfs};
+pub use store::{Ids, Key, Snapshots};
+pub use taru_mount::idmap::{IdMaps, Range};
+pub use unpacking::Unpack;
+pub use worker::worker_main;

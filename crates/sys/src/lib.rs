@@ -15,6 +15,7 @@ pub mod flock;
 pub mod fs;
 pub mod inotify;
 pub mod keyring;
+pub mod landlock;
 pub mod lock;
 pub mod memory;
 pub mod mount;

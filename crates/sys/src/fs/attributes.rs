@@ -141,3 +141,36 @@ pub fn fallocate(fd: BorrowedFd<'_>, mode: FallocateMode, offset: u64, length: u
     let value = unsafe { libc::fallocate64(fd.as_raw_fd(), mode.bits() as i32, offset, length) };
     check(value.into(), "fallocate", || "").map(drop)
 }
+
+/// Where data begins in the open file at `offset` or behind it (lseek(2) with SEEK_DATA). Moves the file's offset.
+///
+/// # Errors
+/// `ENXIO` where there is none up to the file's end.
+pub fn seek_data(fd: BorrowedFd<'_>, offset: u64) -> Result<u64> {
+    seek(fd, offset, libc::SEEK_DATA)
+}
+
+/// Where a hole, or the file's end, begins at `offset` or behind it (lseek(2) with SEEK_HOLE). Moves the file's offset.
+///
+/// # Errors
+/// `ENXIO` where `offset` is behind the end.
+pub fn seek_hole(fd: BorrowedFd<'_>, offset: u64) -> Result<u64> {
+    seek(fd, offset, libc::SEEK_HOLE)
+}
+
+fn seek(fd: BorrowedFd<'_>, offset: u64, whence: libc::c_int) -> Result<u64> {
+    let offset = i64::try_from(offset).map_err(|_| Error::new("lseek", format!("{offset}"), errno::INVAL))?;
+    // SAFETY: `fd` is open; the rest are numbers.
+    let value = unsafe { libc::lseek64(fd.as_raw_fd(), offset, whence) };
+    check(value as libc::c_long, "lseek", || format!("{offset}")).map(|at| at as u64)
+}
+
+/// Sets access and modification time of the open file `fd`, as [`utimensat`] (futimens(3)).
+///
+/// # Errors
+/// As utimensat(2).
+pub fn futimens(fd: BorrowedFd<'_>, atime: (i64, u32), mtime: (i64, u32)) -> Result<()> {
+    let times = [atime, mtime].map(|(s, ns)| libc::timespec { tv_sec: s, tv_nsec: ns.into() });
+    // SAFETY: `fd` is open, `times` an array of two.
+    check(unsafe { libc::futimens(fd.as_raw_fd(), times.as_ptr()) }.into(), "futimens", || "").map(drop)
+}

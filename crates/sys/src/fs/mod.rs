@@ -17,7 +17,10 @@ use std::path::Path;
 
 use crate::flags::flags;
 
-pub use attributes::{Access, FallocateMode, faccessat, fallocate, fchmod, fchmodat, fchownat, utimensat};
+pub use attributes::{
+    Access, FallocateMode, faccessat, fallocate, fchmod, fchmodat, fchownat, futimens, seek_data, seek_hole,
+    utimensat,
+};
 pub use name::{RenameFlags, Unlink, linkat, readlinkat, renameat2, symlinkat, unlinkat};
 pub use node::{Device, FileType, mkdirat, mknodat};
 pub use open::{How, OpenFlags, Resolve, openat, openat2};

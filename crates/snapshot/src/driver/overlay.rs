@@ -1,0 +1,40 @@
+//! The kernel's overlay: a layer is the tree of its own changes, a container two directories.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use taru_stdx::{Context, Result};
+
+use super::{Driver, Rootfs};
+use crate::layout::TREE;
+
+/// The driver.
+pub(crate) struct Overlay;
+
+const UPPER: &str = "upper";
+const WORK: &str = "work";
+
+impl Driver for Overlay {
+    fn prepare(&self, dir: &Path, layers: &[PathBuf]) -> Result<()> {
+        let what = || format!("prepare `{}`", dir.display());
+        for (name, mode) in [(UPPER, 0o755), (WORK, 0o700)] {
+            DirBuilder::new().mode(mode).create(dir.join(name)).context(what)?;
+        }
+        // The root's own attributes are those of the upper directory.
+        if let Some(top) = layers.first() {
+            let root = fs::metadata(top.join(TREE)).context(what)?;
+            fs::set_permissions(dir.join(UPPER), Permissions::from_mode(root.mode() & 0o7777))
+                .context(what)?;
+        }
+        Ok(())
+    }
+
+    fn mounts(&self, dir: &Path, layers: &[PathBuf]) -> Rootfs {
+        Rootfs::Overlay {
+            lower: layers.iter().map(|layer| layer.join(TREE)).collect(),
+            upper: dir.join(UPPER),
+            work: dir.join(WORK),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The store of snapshots: what is there, and the roots of containers.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use taru_oci::{Digest, limits};
+use taru_stdx::fs::{Sync, read_bounded, replace};
+use taru_stdx::{Context, Error, Kind, Result};
+
+use crate::driver::{Driver, DriverKind, Rootfs};
+use crate::layout::{self, DRIVER, Info, LAYERS, LOCKS, ROOTS, STAGING, ensure, sync_dir};
+use crate::staging::{Remover, Staging, collect};
+use crate::worker::WorkerIds;
+use taru_mount::idmap::IdMaps;
+
+/// Whose the ids in the store are.
+#[derive(Debug, Clone)]
+pub enum Ids {
+    /// Files have the ids that images say; for root. Containers with other ids see them through id-mapped mounts.
+    Host,
+    /// Files have an ordinary user's own and subordinate ids: what `0` of an image is outside, and so on. A single id in
+    /// each map: all files are that user's.
+    Subordinate(IdMaps),
+}
+
+/// The name of a container's root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key(String);
+
+impl Key {
+    /// The root of the container `id`: letters, digits, `_`, `-` and, but for the first, `.`.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for another name.
+    pub fn container(id: &str) -> Result<Key> {
+        let is_ok = |(at, b): (usize, u8)| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || (b == b'.' && at > 0)
+        };
+        if id.is_empty() || id.len() > 200 || !id.bytes().enumerate().all(is_ok) {
+            return Err(Error::invalid(format!("name a container's root `{}`", id.escape_debug())));
+        }
+        Ok(Key(id.to_owned()))
+    }
+}
+
+/// The store.
+pub struct Snapshots {
+    pub(crate) dir: PathBuf,
+    pub(crate) driver: Box<dyn Driver>,
+    pub(crate) remover: Remover,
+    pub(crate) squash: bool,
+}
+
+impl Snapshots {
+    /// Opens the store in `dir`, makes it where it is not there, and removes what processes that died left half done.
+    ///
+    /// # Errors
+    /// [`Kind::State`] where another driver's layers are in it; any error of the file system.
+    pub fn open(dir: &Path, driver: DriverKind, ids: Ids) -> Result<Snapshots> {
+        fs::create_dir_all(dir).context(|| format!("make the directory `{}`", dir.display()))?;
+        for (name, mode) in [(LAYERS, 0o700), (ROOTS, 0o711), (STAGING, 0o700), (LOCKS, 0o700)] {
+            ensure(&dir.join(name), mode)?;
+        }
+        let named = dir.join(DRIVER);
+        match read_bounded(&named, 100) {
+            Ok(name) if name.trim_ascii() == driver.name().as_bytes() => {}
+            Ok(name) => {
+                let name = name.escape_ascii();
+                return Err(Error::new(
+                    Kind::State,
+                    format!(
+                        "open `{}` with the driver `{}`: it is kept by `{name}`",
+                        dir.display(),
+                        driver.name()
+                    ),
+                ));
+            }
+            Err(e) if e.kind() == Kind::NotFound => {
+                replace(&named, driver.name().as_bytes(), 0o600, Sync::Durable)?;
+            }
+            Err(e) => return Err(e),
+        }
+        let squash = matches!(&ids, Ids::Subordinate(maps)
+            if matches!(maps.uids[..], [one] if one.length == 1) || matches!(maps.gids[..], [one] if one.length == 1));
+        let ids = match ids {
+            Ids::Host => WorkerIds::Host,
+            Ids::Subordinate(maps) => WorkerIds::Mapped(maps),
+        };
+        let dir = fs::canonicalize(dir).context(|| format!("open `{}`", dir.display()))?;
+        let remover = Remover { program: None, ids };
+        collect(&dir.join(STAGING), &remover)?;
+        Ok(Snapshots { dir, driver: driver.driver(), remover, squash })
+    }
+
+    /// Has the disposable child be `program`, which calls [`crate::worker_main`], and not this very executable.
+    #[must_use]
+    pub fn with_worker(mut self, program: &Path) -> Snapshots {
+        self.remover.program = Some(program.to_owned());
+        self
+    }
+
+    /// Whether the layer is there; if so it is whole.
+    pub fn has(&self, chain: &Digest) -> bool {
+        layout::layer(&self.dir, chain).is_dir()
+    }
+
+    /// All layers.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn layers(&self) -> Result<Vec<Digest>> {
+        let dir = self.dir.join(LAYERS);
+        let what = || format!("list `{}`", dir.display());
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&dir).context(what)? {
+            all.extend(entry.context(what)?.file_name().to_str().and_then(layout::digest_of));
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    /// The directories of a layer and those below it, topmost first.
+    pub(crate) fn chain(&self, top: Option<&Digest>) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        let mut next = top.cloned();
+        while let Some(chain) = next {
+            let dir = layout::layer(&self.dir, &chain);
+            next = Info::read(&dir).context(|| format!("find the layer `{chain}`"))?.parent;
+            all.push(dir);
+            if all.len() > limits::LAYERS {
+                return Err(Error::new(Kind::Limit, format!("find the layers of `{chain}`: too many")));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Removes the layer. That nothing stands on it is the caller's to know. One that is not there is no error.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn remove_layer(&self, chain: &Digest) -> Result<()> {
+        self.remove_dir(&layout::layer(&self.dir, chain))
+    }
+
+    /// Makes the root of a container over the layer `parent`: an empty one without. `owner` is who root is in the container,
+    /// as (uid, gid) outside; nobody else can reach the files.
+    ///
+    /// # Errors
+    /// [`Kind::Exists`] where it is there; [`Kind::NotFound`] without the layer; any error of the file system.
+    pub fn prepare(&self, key: &Key, parent: Option<&Digest>, owner: (u32, u32)) -> Result<()> {
+        let target = self.root(key);
+        let what = || format!("prepare the root of `{}`", key.0);
+        if target.exists() {
+            return Err(Error::new(Kind::Exists, format!("{}: it is there", what())));
+        }
+        let layers = self.chain(parent).context(what)?;
+        let staging = self.stage()?;
+        self.driver.prepare(&staging.path, &layers).context(what)?;
+        if matches!(self.remover.ids, WorkerIds::Host) {
+            for entry in fs::read_dir(&staging.path).context(what)? {
+                chown(entry.context(what)?.path(), Some(owner.0), Some(owner.1)).context(what)?;
+            }
+            // Root of the container passes, everybody else stays outside: set-uid files are in there.
+            chown(&staging.path, None, Some(owner.1)).context(what)?;
+        }
+        fs::set_permissions(&staging.path, fs::Permissions::from_mode(0o710)).context(what)?;
+        Info { parent: parent.cloned(), diff_id: None, size: 0, entries: 0 }.write(&staging.path)?;
+        self.sync()?;
+        fs::rename(&staging.path, &target).context(what)?;
+        staging.keep();
+        sync_dir(&self.dir.join(ROOTS))
+    }
+
+    /// What is to be mounted as the root of the container.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is none.
+    pub fn mounts(&self, key: &Key) -> Result<Rootfs> {
+        let dir = self.root(key);
+        let info = Info::read(&dir).context(|| format!("find the root of `{}`", key.0))?;
+        Ok(self.driver.mounts(&dir, &self.chain(info.parent.as_ref())?))
+    }
+
+    /// The topmost layer below the root of the container.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is none.
+    pub fn parent(&self, key: &Key) -> Result<Option<Digest>> {
+        Info::read(&self.root(key))
+            .context(|| format!("find the root of `{}`", key.0))
+            .map(|info| info.parent)
+    }
+
+    /// Removes the root of the container. One that is not there is no error.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn remove(&self, key: &Key) -> Result<()> {
+        self.remove_dir(&self.root(key))
+    }
+
+    /// All roots of containers.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn roots(&self) -> Result<Vec<Key>> {
+        let dir = self.dir.join(ROOTS);
+        let what = || format!("list `{}`", dir.display());
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&dir).context(what)? {
+            let name = entry.context(what)?.file_name();
+            all.extend(name.to_str().and_then(|name| Key::container(name).ok()));
+        }
+        Ok(all)
+    }
+
+    fn root(&self, key: &Key) -> PathBuf {
+        self.dir.join(ROOTS).join(&key.0)
+    }
+
+    pub(crate) fn stage(&self) -> Result<Staging> {
+        Staging::new(&self.dir.join(STAGING), &self.remover)
+    }
+
+    /// Makes all that was written durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        use std::os::fd::AsFd;
+        let what = || format!("sync `{}`", self.dir.display());
+        taru_sys::fs::syncfs(File::open(&self.dir).context(what)?.as_fd()).context(what)
+    }
+
+    /// Gone at once, its files a little later, even if this process is killed in between.
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        let what = || format!("remove `{}`", dir.display());
+        let staging = self.stage()?;
+        match fs::rename(dir, staging.path.join("removed")) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            moved => moved.context(what)?,
+        }
+        self.remover.remove(&staging.path)?;
+        staging.keep();
+        Ok(())
+    }
+}

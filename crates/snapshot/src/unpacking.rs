@@ -1,0 +1,225 @@
+//! Layers from blobs: several at a time, visible from the bottom up, each only once it is verified and durable.
+//!
+//! ```text
+//! staging/N/tree, manifest ── diff id right, all below is there ──> syncfs ──> rename to layers/CHAIN ──> fsync layers/
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use taru_oci::{Algorithm, Digest};
+use taru_rootdir::RootDir;
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::fs::OpenFlags;
+use taru_sys::xattr;
+
+use crate::inherit::{self, Below};
+use crate::layout::{self, Info, LAYERS, LOCKS, MANIFEST, TREE, ensure, file_name, sync_dir};
+use crate::lock::Lock;
+use crate::staging::{Remover, Staging};
+use crate::store::Snapshots;
+use crate::worker::{Job, Report, Worker, WorkerIds};
+
+/// A layer to be unpacked.
+pub struct Unpack {
+    /// Its chain id, its name in the store.
+    pub chain: Digest,
+    /// The chain id of the layer below it.
+    pub parent: Option<Digest>,
+    /// The digest that the uncompressed tar must have.
+    pub diff_id: Digest,
+    /// The blob, read from its start; how it is compressed is told by its first bytes.
+    pub blob: File,
+}
+
+/// Layers at work at a time: each uses two cores.
+const AT_A_TIME: usize = 2;
+
+/// What the threads know of each other.
+#[derive(Default)]
+struct State {
+    next: usize,
+    /// Layers on disk and complete, not yet visible.
+    staged: BTreeMap<usize, Staging>,
+    failed: Option<(usize, Error)>,
+}
+
+struct Batch<'b> {
+    store: &'b Snapshots,
+    layers: &'b [Unpack],
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Snapshots {
+    /// Unpacks those of `layers` that are not there. They are in order, a layer behind its parent; the parent of the first
+    /// is there. `progress` is told a layer's chain id and how many bytes of its blob have been read.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a blob that is no layer, or not the one with this diff id; [`Kind::Limit`] for more than
+    /// `taru_oci::limits` allows; any error of the file system. Layers below the one that failed may be there.
+    pub fn unpack(&self, layers: &[Unpack], progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<()> {
+        // Base first, whoever it is: two that want layers of one chain wait in the same order.
+        let mut locks = Vec::new();
+        for layer in layers.iter().filter(|layer| !self.has(&layer.chain)) {
+            locks.push(Lock::take(&self.dir.join(LOCKS), &file_name(&layer.chain))?);
+        }
+        let missing = layers.iter().position(|layer| !self.has(&layer.chain)).unwrap_or(layers.len());
+        let layers = layers.get(missing..).unwrap_or_default();
+        let Some(first) = layers.first() else { return Ok(()) };
+        if let Some(parent) = first.parent.as_ref().filter(|parent| !self.has(parent)) {
+            return Err(Error::new(Kind::NotFound, format!("unpack `{}`: no layer `{parent}`", first.chain)));
+        }
+        let batch = Batch { store: self, layers, state: Mutex::default(), changed: Condvar::new() };
+        std::thread::scope(|scope| {
+            for _ in 0..AT_A_TIME.min(layers.len()) {
+                scope.spawn(|| batch.work(progress));
+            }
+        });
+        let State { staged, failed, .. } = batch.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let committed = self.commit(layers, staged, failed.as_ref().map(|(at, _)| *at));
+        match failed {
+            Some((_, error)) => Err(error),
+            None => committed,
+        }
+    }
+
+    /// Makes the layers before `end` visible, after one sync for all.
+    fn commit(&self, layers: &[Unpack], staged: BTreeMap<usize, Staging>, end: Option<usize>) -> Result<()> {
+        let whole: Vec<_> =
+            staged.into_iter().take_while(|(at, _)| end.is_none_or(|end| *at < end)).collect();
+        if whole.is_empty() {
+            return Ok(());
+        }
+        self.sync()?;
+        for (at, staging) in whole {
+            let Some(layer) = layers.get(at) else { continue };
+            let target = layout::layer(&self.dir, &layer.chain);
+            if target.exists() {
+                continue;
+            }
+            fs::rename(&staging.path, &target).context(|| format!("keep the layer `{}`", layer.chain))?;
+            staging.keep();
+        }
+        sync_dir(&self.dir.join(LAYERS))
+    }
+}
+
+impl Batch<'_> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes layer after layer until there is none, or one failed.
+    fn work(&self, progress: &(dyn Fn(&Digest, u64) + Sync)) {
+        loop {
+            let at = {
+                let mut state = self.state();
+                if state.failed.is_some() {
+                    return;
+                }
+                state.next += 1;
+                state.next - 1
+            };
+            let Some(layer) = self.layers.get(at) else { return };
+            let done =
+                self.one(at, layer, progress).context(|| format!("unpack the layer `{}`", layer.diff_id));
+            let mut state = self.state();
+            match done {
+                Ok(staging) => drop(state.staged.insert(at, staging)),
+                Err(error) => {
+                    // The lowest counts: what is above may have failed for its sake.
+                    if state.failed.as_ref().is_none_or(|(other, _)| at < *other) {
+                        state.failed = Some((at, error));
+                    }
+                }
+            }
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    fn one(&self, at: usize, layer: &Unpack, progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<Staging> {
+        let staging = self.store.stage()?;
+        let tree = staging.path.join(TREE);
+        ensure(&tree, 0o755)?;
+        let file = |name: &str| {
+            let path = staging.path.join(name);
+            let open = File::options().read(true).write(true).create_new(true).open(&path);
+            open.context(|| format!("make `{}`", path.display()))
+        };
+        let (spill, raw) = (file("spill")?, file("raw")?);
+        let is_host = matches!(self.store.remover.ids, WorkerIds::Host);
+        let job = Job::Unpack {
+            sha512: layer.diff_id.algorithm() == Algorithm::Sha512,
+            squash: self.store.squash,
+            skip_devices: !is_host,
+        };
+        let fds = [layer.blob.as_fd(), spill.as_fd(), raw.as_fd()];
+        let Remover { program, ids } = &self.store.remover;
+        let mut worker = Worker::start(program.as_deref(), ids, &tree, job, &fds)?;
+        let (diff_id, size, entries) = loop {
+            match worker.report()? {
+                Report::Progress(bytes) => progress(&layer.chain, bytes),
+                Report::Unpacked { diff_id, size, entries } => break (diff_id, size, entries),
+                _ => return Err(Error::new(Kind::System, "hear from the worker: an unexpected message")),
+            }
+            if self.state().failed.is_some() {
+                return Err(Error::new(Kind::State, "another layer failed"));
+            }
+        };
+        if diff_id != layer.diff_id.to_string() {
+            return Err(Error::invalid(format!("verify the diff id: it is `{diff_id}`"))
+                .hint("the blob is not the layer that the image's configuration names"));
+        }
+        let below = Below::open(&self.wait_for_parents(at, layer)?)?;
+        let adopted = file("adopted")?;
+        let manifest = file(MANIFEST)?;
+        let keep = adopted.try_clone().context(|| "keep a file open")?;
+        let root = RootDir::open(&tree)?;
+        inherit::complete(raw, &below, manifest, keep, |path| match is_host {
+            true => set_opaque(&root, path),
+            false => Ok(()),
+        })?;
+        worker.adopt(&adopted)?;
+        worker.finish()?;
+        for name in ["spill", "raw", "adopted"] {
+            fs::remove_file(staging.path.join(name)).context(|| format!("remove `{name}`"))?;
+        }
+        let info = Info { parent: layer.parent.clone(), diff_id: Some(layer.diff_id.clone()), size, entries };
+        info.write(&staging.path)?;
+        Ok(staging)
+    }
+
+    /// The directories of all layers below, topmost first, once they are complete.
+    fn wait_for_parents(&self, at: usize, layer: &Unpack) -> Result<Vec<PathBuf>> {
+        let mut state = self.state();
+        loop {
+            if state.failed.is_some() {
+                return Err(Error::new(Kind::State, "another layer failed"));
+            }
+            if state.staged.range(..at).count() == at {
+                break;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut dirs: Vec<PathBuf> = state.staged.range(..at).rev().map(|(_, s)| s.path.clone()).collect();
+        drop(state);
+        let lowest = self.layers.first().unwrap_or(layer);
+        dirs.extend(self.store.chain(lowest.parent.as_ref())?);
+        Ok(dirs)
+    }
+}
+
+/// The mark for overlays whose users are the host's; the worker has no right to set it.
+fn set_opaque(root: &RootDir, path: &[u8]) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    let what = || format!("make `{}` opaque", path.display());
+    let dir = root.open_file(path, OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW).context(what)?;
+    let name = "trusted.overlay.opaque".as_ref();
+    xattr::fsetxattr(dir.as_fd(), name, b"y", xattr::SetFlags::empty()).context(what)
+}

@@ -1,0 +1,152 @@
+//! The parent's side: starts the child, writes its maps, listens.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use taru_mount::idmap::{IdMaps, Range, to_text};
+use taru_stdx::{Context, Error, Kind, Result};
+
+use super::ARGV0;
+use super::wire::{Job, Order, Report, Users, receive, send};
+
+/// Whose ids the child has.
+#[derive(Debug, Clone)]
+pub(crate) enum WorkerIds {
+    /// Those of the host.
+    Host,
+    /// These, in a user namespace.
+    Mapped(IdMaps),
+}
+
+/// A running child; killed when dropped.
+pub(crate) struct Worker {
+    child: Child,
+    socket: OwnedFd,
+}
+
+impl Worker {
+    /// Executes `program` (this very executable, if none) as a child that does `job` with the
+    /// directory `root` as its root.
+    pub(crate) fn start(
+        program: Option<&Path>,
+        ids: &WorkerIds,
+        root: &Path,
+        job: Job,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Worker> {
+        let what = || "start the worker that unpacks layers";
+        let (socket, theirs) = taru_sys::socket::seqpacket_pair().context(what)?;
+        let program = program.map_or_else(|| PathBuf::from("/proc/self/exe"), Path::to_owned);
+        let child = Command::new(&program)
+            .arg0(ARGV0)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context(what)?;
+        let mut worker = Worker { child, socket };
+        let users = match ids {
+            WorkerIds::Host => Users::Host,
+            WorkerIds::Mapped(_) => Users::Mapped,
+        };
+        let root = root.as_os_str().as_bytes().to_vec();
+        send(worker.socket.as_fd(), &Order::Start { job, users, root }, fds).context(what)?;
+        if let WorkerIds::Mapped(maps) = ids {
+            match worker.report()? {
+                Report::NeedsMaps => {}
+                _ => return Err(Error::new(Kind::System, format!("{}: an unexpected message", what()))),
+            }
+            write_maps(worker.child.id(), maps).context(what)?;
+            send(worker.socket.as_fd(), &Order::Go, &[]).context(what)?;
+        }
+        Ok(worker)
+    }
+
+    /// The next report; a failure as an error.
+    pub(crate) fn report(&mut self) -> Result<Report> {
+        match receive::<Report>(self.socket.as_fd())? {
+            Some((report, _)) => report.check(),
+            None => {
+                let status = self.child.wait().context(|| "wait for the worker")?;
+                Err(Error::new(
+                    Kind::System,
+                    format!("run the worker that unpacks layers: it ended ({status})"),
+                )
+                .hint("a program that unpacks layers calls `taru_snapshot::worker_main` first in `main`"))
+            }
+        }
+    }
+
+    /// Hands over the records of directories.
+    pub(crate) fn adopt(&mut self, records: &File) -> Result<()> {
+        send(self.socket.as_fd(), &Order::Adopt, &[records.as_fd()])
+    }
+
+    /// Waits for the job's end.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        loop {
+            if matches!(self.report()?, Report::Done) {
+                break;
+            }
+        }
+        self.child.wait().map(drop).context(|| "wait for the worker")
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // After `finish` there is nothing left to kill or to wait for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Gives the user namespace of process `pid` its maps: what this process may write itself, or by the set-uid programs
+/// of shadow-utils.
+fn write_maps(pid: u32, maps: &IdMaps) -> Result<()> {
+    let is_own = |map: &[Range], own: u32| matches!(map, [one] if one.length == 1 && one.outside == own);
+    let is_root = taru_sys::user::geteuid() == 0;
+    let is_single =
+        is_own(&maps.uids, taru_sys::user::geteuid()) && is_own(&maps.gids, taru_sys::user::getegid());
+    if is_root || is_single {
+        if !is_root {
+            // Otherwise a user could get rid of a group that keeps files away (user_namespaces(7)).
+            write(pid, "setgroups", "deny")?;
+        }
+        write(pid, "uid_map", &to_text(&maps.uids))?;
+        return write(pid, "gid_map", &to_text(&maps.gids));
+    }
+    by_program("newuidmap", pid, &maps.uids)?;
+    by_program("newgidmap", pid, &maps.gids)
+}
+
+fn write(pid: u32, file: &str, text: &str) -> Result<()> {
+    let path = format!("/proc/{pid}/{file}");
+    let open = File::options().write(true).open(&path);
+    open.and_then(|mut file| file.write_all(text.as_bytes())).context(|| format!("write `{path}`"))
+}
+
+fn by_program(program: &str, pid: u32, map: &[Range]) -> Result<()> {
+    let numbers = map.iter().flat_map(|r| [r.inside, r.outside, r.length]).map(|n| n.to_string());
+    let what = || format!("map ids with `{program}`");
+    let done = Command::new(program)
+        .arg(pid.to_string())
+        .args(numbers)
+        .stdin(Stdio::null())
+        .output()
+        .context(what)?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    Err(Error::new(Kind::Permission, what())
+        .because(Error::new(Kind::Permission, said.trim().to_owned()))
+        .hint("/etc/subuid and /etc/subgid say which ids this user may use"))
+}

@@ -1,0 +1,161 @@
+//! The child's side: *stage*, then *worker*.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use taru_rootdir::RootDir;
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::caps::Capabilities;
+use taru_sys::ns::{self, Namespaces};
+use taru_sys::process::{self, Clone};
+use taru_sys::{errno, signal, user};
+
+use super::confine;
+use super::wire::{Job, Order, Report, Users, algorithm, receive, send};
+use crate::manifest::Lines;
+use crate::stream::Stream;
+use crate::tar::Reader;
+use crate::unpack::{Unpacker, adopt};
+
+/// The whole life of the child.
+pub(super) fn run() -> ExitCode {
+    // Standard input is the socket; without one, somebody else executed this.
+    let Some(socket) = taru_sys::fd::inherited(0) else { return ExitCode::FAILURE };
+    match stage(socket.as_fd()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // Whoever does not listen any more does not need it.
+            let _ = send(socket.as_fd(), &Report::failed(&error), &[]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn die_with_parent() -> Result<()> {
+    process::set_parent_death_signal(signal::SIGKILL).context(|| "die with the parent")
+}
+
+/// *stage*: takes the order, enters the user namespace, makes the worker and waits for it.
+fn stage(socket: BorrowedFd<'_>) -> Result<u8> {
+    die_with_parent()?;
+    process::umask(0);
+    let (order, fds) = receive::<Order>(socket)?.ok_or_else(unexpected)?;
+    let Order::Start { job, users, root } = order else { return Err(unexpected()) };
+    if users == Users::Mapped {
+        ns::unshare(Namespaces::USER).context(|| "make a user namespace")?;
+        send(socket, &Report::NeedsMaps, &[])?;
+        if !matches!(receive::<Order>(socket)?, Some((Order::Go, _))) {
+            return Err(unexpected());
+        }
+        user::setresgid(0).context(|| "become root of the user namespace")?;
+        user::setresuid(0).context(|| "become root of the user namespace")?;
+        match user::setgroups(&[]) {
+            // An ordinary user may not drop groups without subordinate ids; they give no right here.
+            Err(e) if e.errno() == errno::PERM => {}
+            done => done.context(|| "become root of the user namespace")?,
+        }
+        // Changing ids takes the death signal away.
+        die_with_parent()?;
+    }
+    let namespaces =
+        Namespaces::MOUNT | Namespaces::NETWORK | Namespaces::PID | Namespaces::IPC | Namespaces::UTS;
+    let how = Clone { namespaces, ..Clone::default() };
+    let Some(child) = process::clone3(&how).context(|| "make the worker")? else {
+        let code = match work(socket, &root, job, fds) {
+            Ok(()) => 0,
+            Err(error) => {
+                let _ = send(socket, &Report::failed(&error), &[]);
+                1
+            }
+        };
+        process::exit_now(code);
+    };
+    drop(fds);
+    let exit = process::wait_pidfd(child.pidfd.as_fd()).context(|| "wait for the worker")?;
+    match exit {
+        process::Exit::Code(code) => Ok(code as u8),
+        process::Exit::Signal(number) => {
+            Err(Error::new(Kind::System, format!("run the worker: signal {number} ended it")))
+        }
+    }
+}
+
+fn unexpected() -> Error {
+    Error::new(Kind::System, "run the worker: an unexpected message")
+}
+
+/// *worker*: in its namespaces, confined to the directory `root`.
+fn work(socket: BorrowedFd<'_>, root: &[u8], job: Job, fds: Vec<OwnedFd>) -> Result<()> {
+    die_with_parent()?;
+    let mut fds = fds.into_iter();
+    let mut next = || fds.next().ok_or_else(unexpected);
+    let root = confine::enter(Path::new(OsStr::from_bytes(root)))?;
+    let files = capabilities(&["DAC_OVERRIDE", "FOWNER"]);
+    match job {
+        Job::Unpack { sha512, squash, skip_devices } => {
+            let (blob, spill, manifest) = (File::from(next()?), File::from(next()?), File::from(next()?));
+            let makes = capabilities(&["CHOWN", "FSETID", "SETFCAP", "MKNOD"]);
+            confine::confine(root.as_fd(), Capabilities(files.0 | makes.0))?;
+            let unpacker = Unpacker::new(root, spill, squash, skip_devices)?;
+            unpack(socket, unpacker, blob, manifest, sha512)
+        }
+        Job::Empty => {
+            confine::confine(root.as_fd(), files)?;
+            let dir = RootDir::from_fd(root.try_clone().context(|| "empty the directory")?);
+            loop {
+                let entries = taru_sys::dir::getdents64(root.as_fd()).context(|| "list the directory")?;
+                if entries.is_empty() {
+                    break;
+                }
+                entries.iter().try_for_each(|entry| dir.remove_all(entry.name.as_ref()))?;
+                taru_sys::dir::rewind(root.as_fd()).context(|| "list the directory")?;
+            }
+            send(socket, &Report::Done, &[])
+        }
+    }
+}
+
+fn capabilities(names: &[&str]) -> Capabilities {
+    Capabilities(names.iter().filter_map(|name| Capabilities::named(name)).fold(0, |all, one| all | one.0))
+}
+
+fn unpack(
+    socket: BorrowedFd<'_>,
+    mut unpacker: Unpacker,
+    blob: File,
+    manifest: File,
+    sha512: bool,
+) -> Result<()> {
+    let (entries, mut tree, diff_id, size) = std::thread::scope(|scope| {
+        let progress = |bytes| {
+            // A parent that is gone shows at the next message that matters.
+            let _ = send(socket, &Report::Progress(bytes), &[]);
+        };
+        let stream = Stream::start(scope, blob, algorithm(sha512), progress)?;
+        let mut reader = Reader::new(stream);
+        let unpacked = unpacker.unpack(&mut reader);
+        let ended = reader.into_inner().finish();
+        let (diff_id, size) = match (unpacked, ended) {
+            // A stream that broke off looks like a tar that is cut off: the first cause is the decompressor's.
+            (_, Err(error)) => return Err(error),
+            (Err(error), Ok(_)) => return Err(error),
+            (Ok(()), Ok(ended)) => ended,
+        };
+        let (entries, tree) = unpacker.finish(manifest)?;
+        Ok((entries, tree, diff_id, size))
+    })?;
+    let report = Report::Unpacked { diff_id: diff_id.to_string(), size, entries };
+    send(socket, &report, &[])?;
+    match receive::<Order>(socket)? {
+        Some((Order::Adopt, mut fds)) => {
+            let lines = Lines::new(File::from(fds.pop().ok_or_else(unexpected)?))?;
+            adopt(&mut tree, lines)?;
+        }
+        _ => return Err(unexpected()),
+    }
+    send(socket, &Report::Done, &[])
+}

@@ -1,0 +1,122 @@
+//! What `taru` and the disposable child say to each other.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
+use taru_oci::Algorithm;
+use taru_stdx::{Context, Error, Flat, Kind, Result};
+use taru_sys::socket;
+
+/// Bytes of a message; an error quotes names of at most 4 KiB, each byte of which may be four as JSON.
+const MESSAGE: usize = 64 << 10;
+
+/// What the child is to do. The descriptors that belong to it follow in this order.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Job {
+    /// Into the root. Descriptors: the blob, an empty file to sort in, an empty file for the manifest.
+    Unpack { sha512: bool, squash: bool, skip_devices: bool },
+    /// Removes all that is in the root.
+    Empty,
+}
+
+/// How the child comes to its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Users {
+    /// Those of the host.
+    Host,
+    /// A user namespace whose maps the parent writes.
+    Mapped,
+}
+
+/// What `taru` says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// The first message. `root` is the path of the directory that becomes the worker's root: a descriptor would be one
+    /// of our mount namespace, of which the worker's can bind nothing.
+    Start { job: Job, users: Users, root: Vec<u8> },
+    /// The maps are written.
+    Go,
+    /// Descriptor: records of directories with the attributes they are to have.
+    Adopt,
+}
+
+/// What the child says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The user namespace is there and has no maps.
+    NeedsMaps,
+    /// Bytes of the blob that were read.
+    Progress(u64),
+    /// The layer is on disk, its manifest is written. An `Adopt` is waited for.
+    Unpacked { diff_id: String, size: u64, entries: u64 },
+    /// The job is done.
+    Done,
+    /// It could not be done.
+    Failed { kind: u8, lines: Vec<String>, hints: Vec<String> },
+}
+
+/// Classes by number; one that is not here is [`Kind::System`].
+const KINDS: [Kind; 9] = [
+    Kind::System,
+    Kind::Invalid,
+    Kind::NotFound,
+    Kind::Exists,
+    Kind::State,
+    Kind::Permission,
+    Kind::Unsupported,
+    Kind::Busy,
+    Kind::Limit,
+];
+
+impl Report {
+    pub(crate) fn failed(error: &Error) -> Report {
+        let Flat { kind, mut lines, mut hints } = error.to_flat();
+        for line in lines.iter_mut().chain(&mut hints) {
+            if line.len() > 2000 {
+                let end = (0..=2000).rev().find(|&end| line.is_char_boundary(end)).unwrap_or(0);
+                line.truncate(end);
+                line.push_str(" ...");
+            }
+        }
+        lines.truncate(6);
+        hints.truncate(4);
+        let kind = KINDS.iter().position(|known| *known == kind).unwrap_or(0);
+        Report::Failed { kind: kind as u8, lines, hints }
+    }
+
+    /// The error of a failure; anything else as it is.
+    pub(crate) fn check(self) -> Result<Report> {
+        match self {
+            Report::Failed { kind, lines, hints } => {
+                let kind = KINDS.get(usize::from(kind)).copied().unwrap_or(Kind::System);
+                Err(Error::from(Flat { kind, lines, hints }))
+            }
+            report => Ok(report),
+        }
+    }
+}
+
+pub(crate) fn algorithm(sha512: bool) -> Algorithm {
+    if sha512 { Algorithm::Sha512 } else { Algorithm::Sha256 }
+}
+
+pub(crate) fn send(to: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let what = || "send a message";
+    let text = serde_json::to_vec(message).context(what)?;
+    socket::send_with_fds(to, &text, fds).map(drop).context(what)
+}
+
+/// The next message and its descriptors; `None` where the other end is closed.
+pub(crate) fn receive<M: for<'de> Deserialize<'de>>(
+    from: BorrowedFd<'_>,
+) -> Result<Option<(M, Vec<OwnedFd>)>> {
+    let what = || "receive a message";
+    let message = match socket::receive_with_fds(from, MESSAGE) {
+        Err(e) if e.errno() == taru_sys::errno::CONNRESET => return Ok(None),
+        message => message.context(what)?,
+    };
+    if message.data.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some((serde_json::from_slice(&message.data).context(what)?, message.fds)))
+}

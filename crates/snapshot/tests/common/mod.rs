@@ -1,0 +1,177 @@
+//! What these tests share: a store in a temporary directory, tars byte by byte.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses some of it")]
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use taru_oci::Digest;
+use taru_snapshot::{DriverKind, Ids, Snapshots, Unpack};
+use taru_stdx::Result;
+
+/// A directory that is removed in the end.
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Scratch {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("taru-snapshot-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The disposable child.
+pub(crate) fn worker() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_taru-snapshot-worker"))
+}
+
+/// A store with overlays, for root.
+pub(crate) fn store(dir: &Path) -> Snapshots {
+    Snapshots::open(dir, DriverKind::Overlay, Ids::Host).unwrap().with_worker(worker())
+}
+
+/// Whether root runs the test; if not it is skipped.
+pub(crate) fn is_root(test: &str) -> bool {
+    let is = taru_sys::user::geteuid() == 0;
+    if !is {
+        taru_testkit::skip(test, "root (the tests make device nodes and owners)");
+    }
+    is
+}
+
+/// Unpacks a tar onto `parent` and returns the layer's chain id.
+pub(crate) fn unpack(store: &Snapshots, parent: Option<&Digest>, tar: &[u8]) -> Result<Digest> {
+    let diff_id = Digest::of(tar);
+    let chain = chain(parent, &diff_id);
+    let layer = Unpack { chain: chain.clone(), parent: parent.cloned(), diff_id, blob: blob(tar) };
+    store.unpack(&[layer], &|_, _| {}).map(|()| chain)
+}
+
+/// The chain id of `diff_id` on `parent`.
+pub(crate) fn chain(parent: Option<&Digest>, diff_id: &Digest) -> Digest {
+    match parent {
+        None => diff_id.clone(),
+        Some(parent) => Digest::of(format!("{parent} {diff_id}").as_bytes()),
+    }
+}
+
+/// A file with these bytes.
+pub(crate) fn blob(bytes: &[u8]) -> File {
+    let mut file = File::from(taru_sys::fd::memfd_create(c"blob", false).unwrap());
+    file.write_all(bytes).unwrap();
+    file
+}
+
+/// Where the files of a layer are.
+pub(crate) fn tree(dir: &Path, chain: &Digest) -> PathBuf {
+    dir.join("layers").join(format!("sha256-{}", chain.hex())).join("tree")
+}
+
+/// A tar under construction.
+#[derive(Default)]
+pub(crate) struct Tar(pub(crate) Vec<u8>);
+
+/// One header.
+pub(crate) struct Header {
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: u8,
+    pub(crate) link: Vec<u8>,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) size: u64,
+    pub(crate) mtime: u64,
+    pub(crate) device: (u32, u32),
+}
+
+impl Header {
+    pub(crate) fn new(name: &str, kind: u8) -> Header {
+        Header {
+            name: name.into(),
+            kind,
+            link: Vec::new(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime: 1_000_000_000,
+            device: (0, 0),
+        }
+    }
+
+    pub(crate) fn block(&self) -> [u8; 512] {
+        let mut block = [0; 512];
+        let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &self.name[..self.name.len().min(100)]);
+        put(100, format!("{:07o}", self.mode).as_bytes());
+        put(108, format!("{:07o}", self.uid).as_bytes());
+        put(116, format!("{:07o}", self.gid).as_bytes());
+        put(124, format!("{:011o}", self.size).as_bytes());
+        put(136, format!("{:011o}", self.mtime).as_bytes());
+        put(148, b"        ");
+        put(156, &[self.kind]);
+        put(157, &self.link[..self.link.len().min(100)]);
+        put(257, b"ustar\x0000");
+        put(329, format!("{:07o}", self.device.0).as_bytes());
+        put(337, format!("{:07o}", self.device.1).as_bytes());
+        let sum: u32 = block.iter().map(|&b| u32::from(b)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block
+    }
+}
+
+impl Tar {
+    pub(crate) fn new() -> Tar {
+        Tar::default()
+    }
+
+    pub(crate) fn add(mut self, header: &Header, content: &[u8]) -> Tar {
+        self.0.extend_from_slice(&header.block());
+        self.0.extend_from_slice(content);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    pub(crate) fn file(self, name: &str, content: &[u8]) -> Tar {
+        self.add(&Header { size: content.len() as u64, ..Header::new(name, b'0') }, content)
+    }
+
+    pub(crate) fn dir(self, name: &str, mode: u32) -> Tar {
+        self.add(&Header { mode, ..Header::new(name, b'5') }, b"")
+    }
+
+    pub(crate) fn link(self, name: &str, target: &str) -> Tar {
+        self.add(&Header { link: target.into(), ..Header::new(name, b'1') }, b"")
+    }
+
+    pub(crate) fn symlink(self, name: &str, target: &str) -> Tar {
+        self.add(&Header { link: target.into(), ..Header::new(name, b'2') }, b"")
+    }
+
+    /// A PAX header for the next entry.
+    pub(crate) fn pax(self, records: &[(&str, &[u8])]) -> Tar {
+        let text: Vec<u8> = records.iter().flat_map(|(key, value)| record(key, value)).collect();
+        self.add(&Header { size: text.len() as u64, ..Header::new("pax", b'x') }, &text)
+    }
+
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        self.0.resize(self.0.len() + 1024, 0);
+        self.0
+    }
+}
+
+/// A PAX record, whose length counts itself.
+pub(crate) fn record(key: &str, value: &[u8]) -> Vec<u8> {
+    let rest = key.len() + value.len() + 3;
+    let length = (rest..).find(|n| n.to_string().len() + rest == *n).unwrap();
+    [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
+}

@@ -1,0 +1,141 @@
+//! Layers come whole or not at all, and keep what the layers below say.
+
+mod common;
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use common::{Header, Scratch, Tar, blob, chain, is_root, store, tree, unpack};
+use taru_oci::Digest;
+use taru_snapshot::{Key, Rootfs, Unpack};
+use taru_stdx::Kind;
+
+#[test]
+fn a_layer_is_there_with_all_it_says() {
+    if !is_root("a_layer_is_there_with_all_it_says") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = store(&scratch.0);
+    let tar = Tar::new()
+        .dir("./", 0o751)
+        .dir("etc", 0o2755)
+        .file("etc/passwd", b"root:x:0:0::/:/bin/sh\n")
+        .pax(&[
+            ("mtime", b"1234.000000005"),
+            ("SCHILY.xattr.user.a", b"b"),
+            ("SCHILY.xattr.user.overlay.opaque", b"y"),
+        ])
+        .add(&Header { mode: 0o4750, uid: 7, gid: 8, size: 3, ..Header::new("bin/su", b'0') }, b"su\n")
+        .link("bin/su2", "bin/su")
+        .symlink("sh", "bin/sh")
+        .add(&Header { device: (1, 3), mode: 0o666, ..Header::new("dev/null", b'3') }, b"")
+        .file("gone/.wh.old", b"")
+        .file("hidden/.wh..wh..opq", b"")
+        .end();
+    let chain = unpack(&store, None, &tar).unwrap();
+    assert!(store.has(&chain));
+    assert_eq!(store.layers().unwrap(), std::slice::from_ref(&chain));
+    let root = tree(&scratch.0, &chain);
+    let stat = |path: &str| std::fs::symlink_metadata(root.join(path)).unwrap();
+    assert_eq!((stat("").mode() & 0o7777, stat("").mtime()), (0o751, 1_000_000_000));
+    assert_eq!(stat("etc").mode() & 0o7777, 0o2755);
+    assert_eq!(stat("etc/passwd").gid(), 0);
+    let su = stat("bin/su");
+    assert_eq!((su.mode() & 0o7777, su.uid(), su.gid(), su.nlink()), (0o4750, 7, 8, 2));
+    assert_eq!((su.mtime(), su.mtime_nsec()), (1234, 5));
+    assert_eq!(su.ino(), stat("bin/su2").ino());
+    let attributes = taru_sys::xattr::llistxattr(&root.join("bin/su")).unwrap();
+    assert_eq!(attributes, ["user.a"]);
+    assert_eq!(std::fs::read_link(root.join("sh")).unwrap().to_str(), Some("bin/sh"));
+    assert_eq!((stat("dev/null").rdev(), stat("dev/null").mode() & 0o7777), (0x103, 0o666));
+    assert!(stat("gone/old").file_type().is_char_device() && stat("gone/old").rdev() == 0);
+    for name in ["user.overlay.opaque", "trusted.overlay.opaque"] {
+        assert_eq!(taru_sys::xattr::lgetxattr(&root.join("hidden"), name.as_ref()).unwrap(), b"y");
+    }
+    store.remove_layer(&chain).unwrap();
+    assert!(store.layers().unwrap().is_empty() && !store.has(&chain));
+    for left in ["staging", "locks", "layers"] {
+        assert_eq!(std::fs::read_dir(scratch.0.join(left)).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn directories_that_are_not_named_keep_the_attributes_of_the_layers_below() {
+    if !is_root("directories_that_are_not_named_keep_the_attributes_of_the_layers_below") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = store(&scratch.0);
+    let owned = |name: &str, mode| Header { mode, uid: 33, gid: 34, ..Header::new(name, b'5') };
+    let first = Tar::new()
+        .dir("./", 0o711)
+        .pax(&[("SCHILY.xattr.user.k", b"v")])
+        .add(&owned("a", 0o2750), b"")
+        .dir("a/b", 0o700)
+        .add(&owned("gone", 0o700), b"")
+        .end();
+    let second = Tar::new().file(".wh.gone", b"").file("a/b/new", b"1").file("gone/x", b"").end();
+    let third = Tar::new().file("a/b/c/d", b"2").file("gone/y", b"").end();
+    // At once: each waits for the one below.
+    let mut layers = Vec::new();
+    let mut below: Option<Digest> = None;
+    for tar in [&first, &second, &third] {
+        let diff_id = Digest::of(tar);
+        let chain = chain(below.as_ref(), &diff_id);
+        layers.push(Unpack { chain: chain.clone(), parent: below.clone(), diff_id, blob: blob(tar) });
+        below = Some(chain);
+    }
+    store.unpack(&layers, &|_, _| {}).unwrap();
+    for layer in &layers {
+        let root = tree(&scratch.0, &layer.chain);
+        let of = |path: &str| {
+            let s = std::fs::metadata(root.join(path)).unwrap();
+            (s.mode() & 0o7777, s.uid(), s.mtime())
+        };
+        assert_eq!(of(""), (0o711, 0, 1_000_000_000));
+        assert_eq!(of("a"), (0o2750, 33, 1_000_000_000));
+        assert_eq!(of("a/b"), (0o700, 0, 1_000_000_000));
+        assert_eq!(taru_sys::xattr::lgetxattr(&root.join("a"), "user.k".as_ref()).unwrap(), b"v");
+    }
+    let third = tree(&scratch.0, &layers[2].chain);
+    let made = std::fs::metadata(third.join("a/b/c")).unwrap();
+    assert_eq!((made.mode() & 0o7777, made.uid()), (0o755, 0));
+    // What was taken away gives nothing on.
+    let again = std::fs::metadata(third.join("gone")).unwrap();
+    assert_eq!((again.mode() & 0o7777, again.uid()), (0o755, 0));
+
+    let key = Key::container("c1").unwrap();
+    store.prepare(&key, below.as_ref(), (0, 0)).unwrap();
+    assert_eq!(store.prepare(&key, below.as_ref(), (0, 0)).unwrap_err().kind(), Kind::Exists);
+    let Rootfs::Overlay { lower, upper, work } = store.mounts(&key).unwrap() else { panic!() };
+    assert_eq!(lower.len(), 3);
+    assert!(lower[0].ends_with("tree") && upper.is_dir() && work.is_dir());
+    assert_eq!(std::fs::metadata(&upper).unwrap().mode() & 0o7777, 0o711);
+    store.remove(&key).unwrap();
+    assert_eq!(store.mounts(&key).unwrap_err().kind(), Kind::NotFound);
+}
+
+#[test]
+fn what_is_not_the_layer_named_is_never_visible() {
+    if !is_root("what_is_not_the_layer_named_is_never_visible") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = store(&scratch.0);
+    let tar = Tar::new().file("a", b"a").end();
+    let wrong = Digest::of(b"something else");
+    let layer = Unpack { chain: wrong.clone(), parent: None, diff_id: wrong, blob: blob(&tar) };
+    let error = store.unpack(&[layer], &|_, _| {}).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.chain().to_string().contains("verify the diff id"), "{error:?}");
+    // Behind the second block only zeros are missing, which nobody needs.
+    for end in (1..1024).step_by(97) {
+        unpack(&store, None, &tar[..end]).unwrap_err();
+    }
+    assert!(store.layers().unwrap().is_empty());
+    assert_eq!(std::fs::read_dir(scratch.0.join("staging")).unwrap().count(), 0);
+    // A killed process leaves what nobody has locked.
+    std::fs::create_dir_all(scratch.0.join("staging/1.7/tree/x")).unwrap();
+    common::store(&scratch.0);
+    assert_eq!(std::fs::read_dir(scratch.0.join("staging")).unwrap().count(), 0);
+}
