@@ -1,0 +1,13 @@
+//! The client against registries that lie, stall, flood and lead astray: each case ends, within bounds, with an error that says why.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod broken;
+mod cancel;
+mod floods;
+mod leads;
+mod mirrors;
+mod proxies;
+mod push;
+mod server;
+mod tokens;
