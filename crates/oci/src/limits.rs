@@ -31,3 +31,17 @@ pub const FILE: u64 = 1 << 44;
 /// Window of a zstd frame as a power of two: 32 MiB, the largest that encoders take unless told otherwise; a
 /// decoder must hold all of it in memory.
 pub const ZSTD_WINDOW_LOG: u32 = 25;
+/// Entries of an archive of images.
+pub const ARCHIVE_ENTRIES: u64 = 100_000;
+/// Bytes of the names of all entries of an archive of images, which are remembered.
+pub const ARCHIVE_NAMES: usize = 16 << 20;
+/// Bytes of all documents of an archive of images: manifests and configurations.
+pub const ARCHIVE_DOCUMENTS: u64 = 24 << 20;
+/// Layers that an archive of images may have.
+pub const ARCHIVE_BLOBS: usize = 20_000;
+/// Images, and tags of one image, that an archive may have.
+pub const ARCHIVE_IMAGES: usize = 5_000;
+/// Bytes of the description of a system container's image.
+pub const METADATA: u64 = 1 << 20;
+/// Bytes that the decompressor of xz may look back: what `xz -9` needs.
+pub const XZ_WINDOW: u32 = 64 << 20;

@@ -1,0 +1,11 @@
+//! Images as files, against the tools that others write and read them with, and against those who mean harm.
+
+#![allow(clippy::unwrap_used)] // a test
+
+mod hostile;
+mod load;
+mod memory;
+mod pack;
+mod peers;
+mod save;
+mod world;
