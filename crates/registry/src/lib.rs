@@ -11,6 +11,7 @@
 //! reach a terminal without control characters; every wait ends within a second when [`Settings::cancel`] is set; credentials
 //! go to nobody but whom they are for, and into no error.
 
+mod accept;
 mod address;
 mod blob;
 mod body;
@@ -24,16 +25,20 @@ mod endpoint;
 mod fault;
 mod helper;
 mod http;
+mod identity;
 mod list;
 mod login;
 mod message;
 mod near;
+mod policy;
 mod proxy;
+mod pubkey;
 mod push;
 mod referrers;
 mod resolve;
 mod search;
 mod settings;
+mod signature;
 mod socket;
 mod tls;
 mod token;
@@ -45,6 +50,7 @@ pub use client::Client;
 pub use conf::Registries;
 pub use credentials::{Credentials, Keyring};
 pub use http::Source;
+pub use policy::Policy;
 pub use proxy::Proxies;
 pub use push::Pushed;
 pub use resolve::Resolved;

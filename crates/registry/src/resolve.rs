@@ -43,6 +43,11 @@ impl Client {
         })
     }
 
+    /// The same for a tag that may well be absent: nobody mistyped it.
+    pub(crate) fn resolve_plainly(&self, reference: &Reference) -> Result<Resolved> {
+        self.at_any(reference, Wanted::Part, "resolve", |endpoint| self.resolve_at(endpoint, reference))
+    }
+
     /// Adds what the tag may have been meant as, where it is not there.
     fn with_near_tags(&self, endpoint: &Endpoint, reference: &Reference, fault: Fault) -> Fault {
         let typed = reference.tag().filter(|_| fault.status == Some(404) && reference.digest().is_none());

@@ -82,7 +82,7 @@ fn socks_connects_by_name() {
         for stream in listener.incoming() {
             let (Ok(mut stream), tell, target) = (stream, tell.clone(), target.clone()) else { return };
             std::thread::spawn(move || {
-                let mut exact = |stream: &mut TcpStream, n: usize| {
+                let exact = |stream: &mut TcpStream, n: usize| {
                     let mut bytes = vec![0; n];
                     stream.read_exact(&mut bytes).map(|()| bytes)
                 };

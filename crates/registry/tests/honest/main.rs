@@ -4,6 +4,7 @@
 
 mod auth;
 mod list;
+mod policy;
 mod pull;
 mod push;
 mod support;
