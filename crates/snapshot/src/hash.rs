@@ -58,6 +58,21 @@ impl SparseHasher {
     }
 }
 
+/// The hash of a dense file.
+pub(crate) fn of_file(file: &File) -> Result<Hash> {
+    let mut state = Sha256::new();
+    let mut buffer = vec![0; 128 << 10];
+    let mut at = 0;
+    loop {
+        let length = file.read_at(&mut buffer, at).context(|| "read the file")?;
+        if length == 0 {
+            return Ok(state.finalize().into());
+        }
+        state.update(buffer.get(..length).unwrap_or_default());
+        at += length as u64;
+    }
+}
+
 /// The hash of a sparse file of `size` bytes.
 pub(crate) fn of_sparse(file: &File, size: u64) -> Result<Hash> {
     let mut hasher = SparseHasher::new();

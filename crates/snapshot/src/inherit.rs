@@ -8,7 +8,6 @@ use taru_stdx::{Context, Result};
 
 use crate::layout::MANIFEST;
 use crate::manifest::{Kind, Lines, ManifestWriter, Record, Search};
-use crate::name::split;
 
 /// The manifests of the layers below, topmost first.
 pub(crate) struct Below {
@@ -25,25 +24,60 @@ impl Below {
         Ok(Below { manifests: layers.iter().map(open).collect::<Result<_>>()? })
     }
 
-    /// What is at `path` in these layers, stacked.
-    pub(crate) fn find(&self, path: &[u8]) -> Result<Option<Record>> {
-        for manifest in &self.manifests {
+    /// Of these open manifests.
+    pub(crate) fn of(manifests: Vec<Search>) -> Below {
+        Below { manifests }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.manifests.len()
+    }
+
+    /// What is at `path` in the first `count` layers, if nothing above it hides it.
+    pub(crate) fn find_in(&self, path: &[u8], count: usize) -> Result<Option<Record>> {
+        for manifest in self.manifests.iter().take(count) {
             if let Some(record) = manifest.find(path)? {
-                return Ok((record.kind != Kind::Whiteout).then_some(record));
-            }
-            // What this layer has in the way hides everything below.
-            let mut above = path;
-            while !above.is_empty() {
-                (above, _) = split(above);
-                match manifest.find(above)?.map(|record| record.kind) {
-                    None => {}
-                    Some(Kind::Directory { is_opaque: false } | Kind::Implicit) => break,
-                    Some(_) => return Ok(None),
-                }
+                return match record.kind {
+                    Kind::Whiteout => Ok(None),
+                    _ => resolved(manifest, record).map(Some),
+                };
             }
         }
         Ok(None)
     }
+
+    /// How many of the first `count` layers show through at the directory `path`.
+    pub(crate) fn visible(&self, path: &[u8], count: usize) -> Result<usize> {
+        for (at, manifest) in self.manifests.iter().enumerate().take(count) {
+            match manifest.find(path)?.map(|record| record.kind) {
+                None | Some(Kind::Directory { is_opaque: false } | Kind::Implicit) => {}
+                Some(Kind::Directory { is_opaque: true }) => return Ok(at + 1),
+                Some(_) => return Ok(at),
+            }
+        }
+        Ok(count)
+    }
+
+    /// What is at `path` in these layers, stacked.
+    pub(crate) fn find(&self, path: &[u8]) -> Result<Option<Record>> {
+        let mut count = self.count();
+        let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        for end in std::iter::once(0).chain(slashes) {
+            count = self.visible(&path[..end], count)?;
+        }
+        self.find_in(path, count)
+    }
+}
+
+/// The record, and if it is a further name of a file, with all that that file is.
+pub(crate) fn resolved(manifest: &Search, record: Record) -> Result<Record> {
+    if let Kind::Link { target } = &record.kind
+        && let Some(first) = manifest.find(target)?
+    {
+        return Ok(Record { path: record.path, ..first });
+    }
+    Ok(record)
 }
 
 /// Writes the final manifest of a layer: `raw` with the attributes that directories inherit. Those that are found also go

@@ -4,6 +4,10 @@
 //! whole, verified and durable; it is never changed. Foreign bytes are only read in a disposable child: the program's
 //! `main` calls [`worker_main`] first.
 
+mod attribute;
+mod changes;
+mod check;
+mod differ;
 mod driver;
 mod extent;
 mod hash;
@@ -12,6 +16,7 @@ mod layout;
 mod lock;
 mod manifest;
 mod name;
+mod stacked;
 mod staging;
 mod store;
 mod stream;
@@ -19,9 +24,11 @@ mod tar;
 mod tree;
 mod unpack;
 mod unpacking;
+mod walk;
 mod worker;
 
-pub use driver::{Driver, DriverKind, Rootfs};
+pub use changes::{Broken, Change, ChangeKind, Diff};
+pub use driver::{Driver, DriverKind, Rootfs, Tree};
 pub use store::{Ids, Key, Snapshots};
 pub use taru_mount::idmap::{IdMaps, Range};
 pub use unpacking::Unpack;

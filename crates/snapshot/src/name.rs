@@ -22,6 +22,16 @@ pub(crate) enum Meaning {
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
+/// The name of the whiteout of `name`.
+pub(crate) fn whiteout_of(name: &[u8]) -> Vec<u8> {
+    [WHITEOUT, name].concat()
+}
+
+/// The path that marks the directory `dir` as opaque.
+pub(crate) fn opaque_of(dir: &[u8]) -> Vec<u8> {
+    join(dir, OPAQUE)
+}
+
 /// `name` below `dir`.
 pub(crate) fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     if dir.is_empty() { name.to_vec() } else { [dir, b"/", name].concat() }

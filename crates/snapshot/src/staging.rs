@@ -12,7 +12,7 @@ use taru_stdx::{Context, Result};
 use taru_sys::flock;
 
 use crate::layout::ensure;
-use crate::worker::{Job, Worker, WorkerIds};
+use crate::worker::{Job, Root, Worker, WorkerIds};
 
 /// How files are removed: by this process, or by a child that has their owners' ids.
 #[derive(Debug, Clone)]
@@ -26,7 +26,8 @@ impl Remover {
     pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         let what = || format!("remove `{}`", path.display());
         if matches!(self.ids, WorkerIds::Mapped(_)) && path.is_dir() {
-            let worker = Worker::start(self.program.as_deref(), &self.ids, path, Job::Empty, &[]);
+            let worker =
+                Worker::start(self.program.as_deref(), &self.ids, Root::plain(path), Job::Empty, &[]);
             worker.and_then(Worker::finish).context(what)?;
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };

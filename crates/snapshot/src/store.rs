@@ -44,6 +44,13 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The container's id.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The store.
 pub struct Snapshots {
     pub(crate) dir: PathBuf,
@@ -215,7 +222,7 @@ impl Snapshots {
         Ok(all)
     }
 
-    fn root(&self, key: &Key) -> PathBuf {
+    pub(crate) fn root(&self, key: &Key) -> PathBuf {
         self.dir.join(ROOTS).join(&key.0)
     }
 

@@ -17,16 +17,12 @@ use taru_stdx::{Context, Error, Result};
 use taru_sys::fs::{self, AtFlags, Device, FileType, OpenFlags, Unlink};
 use taru_sys::{errno, xattr};
 
+use crate::attribute::{DEFAULT_ACL, OPAQUE, is_kept};
 use crate::hash::{self, SparseHasher};
 use crate::manifest::{Kind, Lines, ManifestWriter, Record, Sorter};
 use crate::name::{Meaning, join, meaning, split};
 use crate::tar::{self, Piece, Xattrs};
 use crate::tree::{Obstacle, Tree, is_refused, is_whiteout, name};
-
-/// The attribute that makes a directory opaque in overlays mounted with `userxattr`.
-pub(crate) const OPAQUE: &str = "user.overlay.opaque";
-/// New files would inherit it: set when all are there.
-const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
 /// Unpacks a tar into `root`.
 pub(crate) struct Unpacker {
@@ -40,15 +36,6 @@ pub(crate) struct Unpacker {
     /// A file with several names lost one: those that are left may be named after it.
     lost_a_link: bool,
     buffer: Vec<u8>,
-}
-
-/// Attributes that are kept: file capabilities, ACLs and users' own. Overlay's marks would change what other
-/// layers mean; the rest (`security.*`, `trusted.*`) belongs to the host.
-fn is_kept(attribute: &[u8]) -> bool {
-    match attribute {
-        b"security.capability" | b"system.posix_acl_access" | DEFAULT_ACL => true,
-        _ => attribute.starts_with(b"user.") && !attribute.starts_with(b"user.overlay."),
-    }
 }
 
 impl Unpacker {

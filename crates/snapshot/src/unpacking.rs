@@ -21,7 +21,7 @@ use crate::layout::{self, Info, LAYERS, LOCKS, MANIFEST, TREE, ensure, file_name
 use crate::lock::Lock;
 use crate::staging::{Remover, Staging};
 use crate::store::Snapshots;
-use crate::worker::{Job, Report, Worker, WorkerIds};
+use crate::worker::{Job, Report, Root, Worker, WorkerIds};
 
 /// A layer to be unpacked.
 pub struct Unpack {
@@ -160,7 +160,7 @@ impl Batch<'_> {
         };
         let fds = [layer.blob.as_fd(), spill.as_fd(), raw.as_fd()];
         let Remover { program, ids } = &self.store.remover;
-        let mut worker = Worker::start(program.as_deref(), ids, &tree, job, &fds)?;
+        let mut worker = Worker::start(program.as_deref(), ids, Root::plain(&tree), job, &fds)?;
         let (diff_id, size, entries) = loop {
             match worker.report()? {
                 Report::Progress(bytes) => progress(&layer.chain, bytes),

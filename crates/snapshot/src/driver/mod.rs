@@ -63,4 +63,19 @@ pub trait Driver: Send + Sync {
 
     /// What is to be mounted as the root of the container in `dir`.
     fn mounts(&self, dir: &Path, layers: &[PathBuf]) -> Rootfs;
+
+    /// Where the container in `dir` keeps what it changed.
+    fn tree(&self, dir: &Path) -> Tree;
+
+    /// Whether a layer holds all that the layers below it hold.
+    fn is_cumulative(&self) -> bool;
+}
+
+/// The files of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tree {
+    /// Overlay's upper directory: what was changed, and marks of what is gone.
+    Upper(PathBuf),
+    /// All there is.
+    Whole(PathBuf),
 }

@@ -5,8 +5,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Result};
+use taru_sys::fs::{AtFlags, CWD, utimensat};
 
-use super::{Driver, Rootfs};
+use super::{Driver, Rootfs, Tree};
 use crate::layout::TREE;
 
 /// The driver.
@@ -24,8 +25,10 @@ impl Driver for Overlay {
         // The root's own attributes are those of the upper directory.
         if let Some(top) = layers.first() {
             let root = fs::metadata(top.join(TREE)).context(what)?;
-            fs::set_permissions(dir.join(UPPER), Permissions::from_mode(root.mode() & 0o7777))
-                .context(what)?;
+            let upper = dir.join(UPPER);
+            fs::set_permissions(&upper, Permissions::from_mode(root.mode() & 0o7777)).context(what)?;
+            let time = (root.mtime(), root.mtime_nsec() as u32);
+            utimensat(CWD, &upper, time, time, AtFlags::empty()).context(what)?;
         }
         Ok(())
     }
@@ -36,5 +39,13 @@ impl Driver for Overlay {
             upper: dir.join(UPPER),
             work: dir.join(WORK),
         }
+    }
+
+    fn tree(&self, dir: &Path) -> Tree {
+        Tree::Upper(dir.join(UPPER))
+    }
+
+    fn is_cumulative(&self) -> bool {
+        false
     }
 }

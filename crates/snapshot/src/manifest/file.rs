@@ -1,5 +1,6 @@
 //! Manifests as files: written, read line by line, searched.
 
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
@@ -92,36 +93,84 @@ impl Lines {
     }
 }
 
-/// Finds records of a manifest by path.
+/// Finds records of a manifest by path. Paths asked for in order are found near the last one.
 pub(crate) struct Search {
     file: File,
     size: u64,
+    /// A part of the file, and where it starts.
+    window: RefCell<(u64, Vec<u8>)>,
+    /// Where the line starts that was found last, or the one before whose place is empty.
+    last: Cell<u64>,
 }
+
+/// Bytes of a window.
+const WINDOW: u64 = 32 << 10;
 
 impl Search {
     pub(crate) fn new(file: File) -> Result<Search> {
         let size = file.metadata().context(|| "read the manifest")?.len();
-        Ok(Search { file, size })
+        Ok(Search { file, size, window: RefCell::default(), last: Cell::new(0) })
     }
 
     /// The record of `path`.
     pub(crate) fn find(&self, path: &[u8]) -> Result<Option<Record>> {
-        // Both are starts of lines, or the end of the file.
-        let (mut low, mut high) = (0u64, self.size);
+        // Both are starts of lines, or the end of the file. First from the last place on, in longer and longer steps.
+        let (mut low, mut high) = (0, self.size);
+        let last = self.last.get();
+        if last > 0 && self.compare(last, path)? != Some(Ordering::Greater) {
+            low = last;
+            let mut step = 1 << 10;
+            while low + step < high {
+                let start = self.line_start(low, low + step)?;
+                if self.compare(start, path)? != Some(Ordering::Less) {
+                    high = self.next_line(start)?;
+                    break;
+                }
+                low = start;
+                step *= 4;
+            }
+        }
         while low < high {
             let start = self.line_start(low, low + (high - low) / 2)?;
-            let line = self.line(start)?;
-            let next = start + line.len() as u64;
-            let is_end = line.starts_with(b"end\t") && next == self.size;
-            let bare = line.strip_suffix(b"\n").unwrap_or(&line);
-            let record = if is_end { None } else { Some(Record::parse(bare)?) };
-            match record.map(|r| (order(&r.path, path), r)) {
-                Some((Ordering::Equal, record)) => return Ok(Some(record)),
-                Some((Ordering::Less, _)) => low = next,
-                Some((Ordering::Greater, _)) | None => high = start,
+            match self.compare(start, path)? {
+                Some(Ordering::Equal) => {
+                    self.last.set(start);
+                    let line = self.line(start)?;
+                    return Record::parse(line.strip_suffix(b"\n").unwrap_or(&line)).map(Some);
+                }
+                Some(Ordering::Less) => {
+                    self.last.set(start);
+                    low = self.next_line(start)?;
+                }
+                Some(Ordering::Greater) | None => high = start,
             }
         }
         Ok(None)
+    }
+
+    /// How the path of the line at `start` compares with `path`; `None` at the last line, which has none.
+    fn compare(&self, start: u64, path: &[u8]) -> Result<Option<Ordering>> {
+        let line = self.line(start)?;
+        if line.starts_with(b"end\t") && start + line.len() as u64 == self.size {
+            return Ok(None);
+        }
+        Record::path_of(&line).map(|own| Some(order(&own, path)))
+    }
+
+    fn next_line(&self, start: u64) -> Result<u64> {
+        Ok(start + self.line(start)?.len() as u64)
+    }
+
+    /// Bytes from `at` on, at least one unless the file ends there.
+    fn bytes<T>(&self, at: u64, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let mut window = self.window.borrow_mut();
+        let (start, held) = &mut *window;
+        if at < *start || at >= *start + held.len() as u64 {
+            *start = at.saturating_sub(WINDOW / 4);
+            held.resize((self.size - *start).min(WINDOW) as usize, 0);
+            self.file.read_exact_at(held, *start).context(|| "read the manifest")?;
+        }
+        Ok(take(held.get((at - *start) as usize..).unwrap_or_default()))
     }
 
     /// Where the line starts that byte `at` belongs to, not before `low`, which starts one.
@@ -129,8 +178,13 @@ impl Search {
         let mut end = at;
         while end > low {
             let start = end.saturating_sub(512).max(low);
-            let mut bytes = vec![0; (end - start) as usize];
-            self.file.read_exact_at(&mut bytes, start).context(|| "read the manifest")?;
+            let length = (end - start) as usize;
+            let mut bytes: Vec<u8> = Vec::with_capacity(length);
+            while bytes.len() < length {
+                self.bytes(start + bytes.len() as u64, |part| {
+                    bytes.extend(part.iter().take(length - bytes.len()))
+                })?;
+            }
             if let Some(found) = bytes.iter().rposition(|&b| b == b'\n') {
                 return Ok(start + found as u64 + 1);
             }
@@ -143,19 +197,22 @@ impl Search {
     fn line(&self, start: u64) -> Result<Vec<u8>> {
         let mut line = Vec::new();
         loop {
-            let mut part = [0; 1024];
             let at = start + line.len() as u64;
-            let length = self.file.read_at(&mut part, at).context(|| "read the manifest")?;
-            let part = part.get(..length).unwrap_or_default();
-            match part.iter().position(|&b| b == b'\n') {
+            if at >= self.size || line.len() as u64 > LINE {
+                return Err(Error::invalid("read the manifest: it is cut off"));
+            }
+            let is_whole = self.bytes(at, |part| match part.iter().position(|&b| b == b'\n') {
                 Some(end) => {
                     line.extend_from_slice(part.get(..=end).unwrap_or_default());
-                    return Ok(line);
+                    true
                 }
-                None if part.is_empty() || line.len() as u64 > LINE => {
-                    return Err(Error::invalid("read the manifest: it is cut off"));
+                None => {
+                    line.extend_from_slice(part);
+                    false
                 }
-                None => line.extend_from_slice(part),
+            })?;
+            if is_whole {
+                return Ok(line);
             }
         }
     }

@@ -25,5 +25,5 @@ mod record;
 mod sort;
 
 pub(crate) use file::{Lines, ManifestWriter, Search};
-pub(crate) use record::{Hash, Kind, Record};
+pub(crate) use record::{Hash, Kind, Record, order};
 pub(crate) use sort::Sorter;

@@ -171,6 +171,12 @@ impl Record {
         into.push(b'\n');
     }
 
+    /// The path of a line.
+    pub(crate) fn path_of(line: &[u8]) -> Result<Vec<u8>> {
+        let field = line.split(|&b| b == b'\t').next().and_then(unescape);
+        field.ok_or_else(|| Error::invalid(format!("read the manifest line `{}`", line.escape_ascii())))
+    }
+
     /// The record of a line without its end.
     pub(crate) fn parse(line: &[u8]) -> Result<Record> {
         Record::try_parse(line)

@@ -11,9 +11,11 @@ mod header;
 mod pax;
 mod reader;
 mod sparse;
+mod writer;
 
 pub(crate) use reader::{Content, Entry, Kind, Reader};
 pub(crate) use sparse::Piece;
+pub(crate) use writer::Writer;
 
 /// Extended attributes: name and value, in order of the names.
 pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;

@@ -3,11 +3,15 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use taru_mount::idmap::{IdMaps, Range, user_namespace};
 use taru_mount::{Attr, Mount, MountAttr, Propagation, change};
+use taru_rootdir::Proc;
 use taru_seccomp::{Action, Arg, Op, Profile, Rule};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::caps::{self, Capabilities, Sets};
 use taru_sys::errno;
+
+use super::wire::Map;
 use taru_sys::fs::{self, CWD, OpenFlags};
 use taru_sys::landlock::{self, AccessFs};
 use taru_sys::mount::UmountFlags;
@@ -103,8 +107,9 @@ const CALLS: &[&str] = &[
 /// Bytes of private memory: twice what it should ever need.
 const MEMORY: u64 = 128 << 20;
 
-/// Makes `root` the root of this process, in its own mount namespace. Nothing lies above it.
-pub(super) fn enter(root: &Path) -> Result<OwnedFd> {
+/// Makes `root` the root of this process, in its own mount namespace. Nothing lies above it. `shift` maps the ids that
+/// files have there to those that are seen.
+pub(super) fn enter(root: &Path, shift: Option<(Map, Map)>, read_only: bool) -> Result<OwnedFd> {
     let what = || "make the directory the worker's root";
     let host = fs::openat(CWD, Path::new("/"), OpenFlags::PATH | OpenFlags::DIRECTORY, 0).context(what)?;
     let private = MountAttr { propagation: Some(Propagation::Private), ..MountAttr::default() };
@@ -112,7 +117,18 @@ pub(super) fn enter(root: &Path) -> Result<OwnedFd> {
     let root = fs::openat(CWD, root, OpenFlags::PATH | OpenFlags::DIRECTORY, 0).context(what)?;
     let mount = Mount::bind(root.as_fd(), false).context(what)?;
     // In a user namespace restrictions of the host's mount cannot be taken away, only added to.
-    mount.attributes(Attr::NOSUID | Attr::NODEV | Attr::NOEXEC, Attr::default(), false).context(what)?;
+    let mut attributes = Attr::NOSUID | Attr::NODEV | Attr::NOEXEC;
+    if read_only {
+        attributes |= Attr::RDONLY;
+    }
+    mount.attributes(attributes, Attr::default(), false).context(what)?;
+    if let Some((uids, gids)) = shift {
+        let map =
+            |map: Map| map.into_iter().map(|(inside, outside, length)| Range { inside, outside, length });
+        let maps = IdMaps { uids: map(uids).collect(), gids: map(gids).collect() };
+        let users = user_namespace(&Proc::open()?, &maps).context(what)?;
+        mount.idmap(users.as_fd(), false).context(what)?;
+    }
     let root = mount.attach(root).context(what)?;
     fs::fchdir(root.as_fd()).context(what)?;
     let here = Path::new(".");
@@ -132,23 +148,20 @@ pub(super) fn enter(root: &Path) -> Result<OwnedFd> {
     fs::openat(CWD, Path::new("/"), OpenFlags::DIRECTORY, 0).context(what)
 }
 
+/// Sets a resource limit, for ever.
+pub(super) fn limit(name: &str, value: u64) -> Result<()> {
+    let what = || format!("limit `{name}`");
+    let resource = Resource::named(name).ok_or_else(|| Error::new(Kind::System, what()))?;
+    let value = value.min(prlimit(Pid(0), resource, None).context(what)?.hard);
+    prlimit(Pid(0), resource, Some(Limit { soft: value, hard: value })).map(drop).context(what)
+}
+
 /// Gives up all that is not needed below `root`. To be done before any thread is started: threads inherit it.
 pub(super) fn confine(root: BorrowedFd<'_>, keep: Capabilities) -> Result<()> {
-    let limit = |name: &str, value: u64| -> Result<()> {
-        let resource = Resource::named(name)
-            .ok_or_else(|| Error::new(Kind::System, format!("limit `{name}`: unknown")))?;
-        let old = prlimit(Pid(0), resource, None).context(|| format!("limit `{name}`"))?;
-        let value = value.min(old.hard);
-        prlimit(Pid(0), resource, Some(Limit { soft: value, hard: value }))
-            .map(drop)
-            .context(|| format!("limit `{name}`"))
-    };
     limit("data", MEMORY)?;
     limit("core", 0)?;
     limit("memlock", 0)?;
     limit("msgqueue", 0)?;
-    // A path has 2047 directories at most, each of which may be open.
-    limit("nofile", 4096)?;
     caps::limit_bounding(keep).context(|| "give up capabilities")?;
     caps::capset(&Sets { effective: keep, permitted: keep, inheritable: Capabilities::default() })
         .context(|| "give up capabilities")?;

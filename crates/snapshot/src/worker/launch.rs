@@ -23,6 +23,21 @@ pub(crate) enum WorkerIds {
     Mapped(IdMaps),
 }
 
+/// What becomes the child's root.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Root<'a> {
+    pub(crate) path: &'a Path,
+    /// The maps of the container that its files' ids are of: they are seen as the container sees them.
+    pub(crate) maps: Option<&'a IdMaps>,
+}
+
+impl<'a> Root<'a> {
+    /// As it is.
+    pub(crate) fn plain(path: &'a Path) -> Root<'a> {
+        Root { path, maps: None }
+    }
+}
+
 /// A running child; killed when dropped.
 pub(crate) struct Worker {
     child: Child,
@@ -30,12 +45,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Executes `program` (this very executable, if none) as a child that does `job` with the
-    /// directory `root` as its root.
+    /// Executes `program` (this very executable, if none) as a child that does `job` in `root`.
     pub(crate) fn start(
         program: Option<&Path>,
         ids: &WorkerIds,
-        root: &Path,
+        root: Root<'_>,
         job: Job,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Worker> {
@@ -56,8 +70,10 @@ impl Worker {
             WorkerIds::Host => Users::Host,
             WorkerIds::Mapped(_) => Users::Mapped,
         };
-        let root = root.as_os_str().as_bytes().to_vec();
-        send(worker.socket.as_fd(), &Order::Start { job, users, root }, fds).context(what)?;
+        let map = |map: &[Range]| map.iter().map(|r| (r.outside, r.inside, r.length)).collect();
+        let shift = root.maps.map(|maps| (map(&maps.uids), map(&maps.gids)));
+        let root = root.path.as_os_str().as_bytes().to_vec();
+        send(worker.socket.as_fd(), &Order::Start { job, users, root, shift }, fds).context(what)?;
         if let WorkerIds::Mapped(maps) = ids {
             match worker.report()? {
                 Report::NeedsMaps => {}

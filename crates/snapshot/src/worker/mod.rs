@@ -21,8 +21,8 @@ mod wire;
 
 use std::process::ExitCode;
 
-pub(crate) use launch::{Worker, WorkerIds};
-pub(crate) use wire::{Job, Report};
+pub(crate) use launch::{Root, Worker, WorkerIds};
+pub(crate) use wire::{Compared, Job, Output, Report};
 
 /// The zeroth argument that the child is executed with.
 const ARGV0: &str = "taru-snapshot-worker";

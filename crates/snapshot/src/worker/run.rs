@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -15,11 +16,16 @@ use taru_sys::process::{self, Clone};
 use taru_sys::{errno, signal, user};
 
 use super::confine;
-use super::wire::{Job, Order, Report, Users, algorithm, receive, send};
-use crate::manifest::Lines;
+use super::wire::{Compared, Job, Map, Order, Output, Report, Users, algorithm, receive, send};
+use crate::check;
+use crate::differ::{self, Layer, List, Sink};
+use crate::inherit::{Below, resolved};
+use crate::manifest::{Lines, Search};
+use crate::stacked::Stacked;
 use crate::stream::Stream;
 use crate::tar::Reader;
 use crate::unpack::{Unpacker, adopt};
+use crate::walk::Walk;
 
 /// The whole life of the child.
 pub(super) fn run() -> ExitCode {
@@ -42,9 +48,11 @@ fn die_with_parent() -> Result<()> {
 /// *stage*: takes the order, enters the user namespace, makes the worker and waits for it.
 fn stage(socket: BorrowedFd<'_>) -> Result<u8> {
     die_with_parent()?;
+    // A path has 2047 directories at most, each of which may be open; of each layer two files are.
+    confine::limit("nofile", 4096)?;
     process::umask(0);
     let (order, fds) = receive::<Order>(socket)?.ok_or_else(unexpected)?;
-    let Order::Start { job, users, root } = order else { return Err(unexpected()) };
+    let Order::Start { job, users, root, shift } = order else { return Err(unexpected()) };
     if users == Users::Mapped {
         ns::unshare(Namespaces::USER).context(|| "make a user namespace")?;
         send(socket, &Report::NeedsMaps, &[])?;
@@ -65,7 +73,7 @@ fn stage(socket: BorrowedFd<'_>) -> Result<u8> {
         Namespaces::MOUNT | Namespaces::NETWORK | Namespaces::PID | Namespaces::IPC | Namespaces::UTS;
     let how = Clone { namespaces, ..Clone::default() };
     let Some(child) = process::clone3(&how).context(|| "make the worker")? else {
-        let code = match work(socket, &root, job, fds) {
+        let code = match work(socket, &root, shift, job, fds) {
             Ok(()) => 0,
             Err(error) => {
                 let _ = send(socket, &Report::failed(&error), &[]);
@@ -89,11 +97,22 @@ fn unexpected() -> Error {
 }
 
 /// *worker*: in its namespaces, confined to the directory `root`.
-fn work(socket: BorrowedFd<'_>, root: &[u8], job: Job, fds: Vec<OwnedFd>) -> Result<()> {
+fn work(
+    socket: BorrowedFd<'_>,
+    root: &[u8],
+    shift: Option<(Map, Map)>,
+    job: Job,
+    fds: Vec<OwnedFd>,
+) -> Result<()> {
     die_with_parent()?;
     let mut fds = fds.into_iter();
     let mut next = || fds.next().ok_or_else(unexpected);
-    let root = confine::enter(Path::new(OsStr::from_bytes(root)))?;
+    // What lies outside the root is opened before that is left.
+    let manifests = match &job {
+        Job::Compare { manifests, .. } | Job::Check { manifests } => open(manifests)?,
+        Job::Unpack { .. } | Job::Empty => Vec::new(),
+    };
+    let root = confine::enter(Path::new(OsStr::from_bytes(root)), shift, !manifests.is_empty())?;
     let files = capabilities(&["DAC_OVERRIDE", "FOWNER"]);
     match job {
         Job::Unpack { sha512, squash, skip_devices } => {
@@ -115,6 +134,71 @@ fn work(socket: BorrowedFd<'_>, root: &[u8], job: Job, fds: Vec<OwnedFd>) -> Res
                 taru_sys::dir::rewind(root.as_fd()).context(|| "list the directory")?;
             }
             send(socket, &Report::Done, &[])
+        }
+        Job::Compare { tree, output, .. } => {
+            let to = File::from(next()?);
+            // Overlay's own marks can be read with CAP_SYS_ADMIN only; the filter lets nothing else through that it is for.
+            let reads = capabilities(match tree {
+                Compared::Upper { user_marks: false } => &["DAC_READ_SEARCH", "SYS_ADMIN"],
+                _ => &["DAC_READ_SEARCH"],
+            });
+            confine::confine(root.as_fd(), reads)?;
+            let to = BufWriter::with_capacity(256 << 10, to);
+            match output {
+                Output::Layer { epoch } => {
+                    let mut layer = Layer::new(to, epoch);
+                    compare(root, tree, manifests, &mut layer)?;
+                    layer.finish()?;
+                }
+                Output::List => {
+                    let mut list = List::new(to);
+                    compare(root, tree, manifests, &mut list)?;
+                    list.finish()?;
+                }
+            }
+            send(socket, &Report::Done, &[])
+        }
+        Job::Check { .. } => {
+            let mut to = BufWriter::new(File::from(next()?));
+            confine::confine(root.as_fd(), capabilities(&["DAC_READ_SEARCH"]))?;
+            let walk = Walk::new(root);
+            match <[_; 1]>::try_from(manifests) {
+                Ok([(mut lines, search)]) => {
+                    let records = || lines.next()?.map(|record| resolved(&search, record)).transpose();
+                    check::check(walk, records, &mut to)?;
+                }
+                Err(several) => {
+                    let mut stacked = Stacked::new(several)?;
+                    check::check(walk, || stacked.next(), &mut to)?;
+                }
+            }
+            to.flush().context(|| "tell what is broken")?;
+            send(socket, &Report::Done, &[])
+        }
+    }
+}
+
+/// Opens manifests: to be read from their starts, and to be searched.
+fn open(paths: &[Vec<u8>]) -> Result<Vec<(Lines, Search)>> {
+    let open = |path: &Vec<u8>| {
+        let path = Path::new(OsStr::from_bytes(path));
+        let file = || File::open(path).context(|| format!("open `{}`", path.display()));
+        Ok((Lines::new(file()?)?, Search::new(file()?)?))
+    };
+    paths.iter().map(open).collect()
+}
+
+fn compare(root: OwnedFd, tree: Compared, manifests: Vec<(Lines, Search)>, to: &mut impl Sink) -> Result<()> {
+    let walk = Walk::new(root);
+    match tree {
+        Compared::Upper { user_marks } => {
+            let marks = if user_marks { "user.overlay." } else { "trusted.overlay." };
+            let below = Below::of(manifests.into_iter().map(|(_, search)| search).collect());
+            differ::overlay(walk, &below, marks, to)
+        }
+        Compared::Whole => {
+            let mut stacked = Stacked::new(manifests)?;
+            differ::whole(walk, || stacked.next(), to)
         }
     }
 }

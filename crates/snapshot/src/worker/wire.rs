@@ -17,7 +17,32 @@ pub(crate) enum Job {
     Unpack { sha512: bool, squash: bool, skip_devices: bool },
     /// Removes all that is in the root.
     Empty,
+    /// Writes how the root differs from what the manifests say, topmost first. Descriptor: where to.
+    Compare { manifests: Vec<Vec<u8>>, tree: Compared, output: Output },
+    /// Writes what in the root is not as the manifests say, topmost first. Descriptor: where to.
+    Check { manifests: Vec<Vec<u8>> },
 }
+
+/// What the root is of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Compared {
+    /// Overlay's upper directory; whether the overlay was mounted with `userxattr`.
+    Upper { user_marks: bool },
+    /// All of it.
+    Whole,
+}
+
+/// In which form changes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Output {
+    /// A tar, in which no file is newer than this.
+    Layer { epoch: Option<i64> },
+    /// A list.
+    List,
+}
+
+/// A map as numbers: inside, outside, how many.
+pub(crate) type Map = Vec<(u32, u32, u32)>;
 
 /// How the child comes to its ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +57,9 @@ pub(crate) enum Users {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// The first message. `root` is the path of the directory that becomes the worker's root: a descriptor would be one
-    /// of our mount namespace, of which the worker's can bind nothing.
-    Start { job: Job, users: Users, root: Vec<u8> },
+    /// of our mount namespace, of which the worker's can bind nothing. `shift`: the ids (of users, of groups) that files
+    /// have there, and those that the worker sees.
+    Start { job: Job, users: Users, root: Vec<u8>, shift: Option<(Map, Map)> },
     /// The maps are written.
     Go,
     /// Descriptor: records of directories with the attributes they are to have.

@@ -175,3 +175,78 @@ pub(crate) fn record(key: &str, value: &[u8]) -> Vec<u8> {
     let length = (rest..).find(|n| n.to_string().len() + rest == *n).unwrap();
     [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
+
+/// What a tree holds, path by path: everything that a layer is to carry.
+pub(crate) fn describe(root: &Path) -> std::collections::BTreeMap<String, String> {
+    let mut all = std::collections::BTreeMap::new();
+    let mut links = std::collections::BTreeMap::new();
+    describe_into(root, root, &mut links, &mut all);
+    all
+}
+
+fn describe_into(
+    root: &Path,
+    path: &Path,
+    links: &mut std::collections::BTreeMap<u64, String>,
+    all: &mut std::collections::BTreeMap<String, String>,
+) {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let stat = std::fs::symlink_metadata(path).unwrap();
+    let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+    let kind = stat.file_type();
+    let mut names = taru_sys::xattr::llistxattr(path).unwrap_or_default();
+    names.retain(|name| !name.to_string_lossy().contains(".overlay."));
+    names.sort();
+    let xattrs: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let value = taru_sys::xattr::lgetxattr(path, name).unwrap();
+            format!("{}={}", name.to_string_lossy(), value.escape_ascii())
+        })
+        .collect();
+    let content = if kind.is_file() {
+        let first = links.entry(stat.ino()).or_insert_with(|| name.clone()).clone();
+        let holes = stat.blocks() * 512 < stat.size() / 2;
+        let hash = Digest::of(&std::fs::read(path).unwrap());
+        let same = if stat.nlink() > 1 { first } else { String::new() };
+        format!("file {} {hash} holes:{holes} same:{same}", stat.size())
+    } else if kind.is_symlink() {
+        format!("link {}", std::fs::read_link(path).unwrap().display())
+    } else if kind.is_char_device() || kind.is_block_device() {
+        format!("device {} {:?}", stat.rdev(), kind)
+    } else if kind.is_dir() {
+        "dir".to_owned()
+    } else {
+        format!("{kind:?}")
+    };
+    let line = format!(
+        "{content} {:o} {}:{} {}.{:09} {xattrs:?}",
+        stat.mode(),
+        stat.uid(),
+        stat.gid(),
+        stat.mtime(),
+        stat.mtime_nsec()
+    );
+    all.insert(name, line);
+    if kind.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            describe_into(root, &entry.unwrap().path(), links, all);
+        }
+    }
+}
+
+/// Mounts what a container's root is made of, and returns where. To be called in a mount namespace of its own.
+pub(crate) fn mount(rootfs: &taru_snapshot::Rootfs, at: &Path) -> PathBuf {
+    use taru_mount::{Attr, Layer, Overlay};
+    match rootfs {
+        taru_snapshot::Rootfs::Directory { path } => path.clone(),
+        taru_snapshot::Rootfs::Overlay { lower, upper, work } => {
+            let mut overlay = Overlay::new(lower.iter().map(|path| Layer::Path(path)).collect());
+            overlay.writable = Some((Layer::Path(upper), Layer::Path(work)));
+            std::fs::create_dir_all(at).unwrap();
+            let target = std::fs::File::open(at).unwrap();
+            overlay.mount(Attr::empty()).unwrap().attach(&target).unwrap();
+            at.to_owned()
+        }
+    }
+}
