@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use taru_oci::{Descriptor, Digest, Hasher, Reference};
+use taru_oci::{Descriptor, Digest, Hasher, Reference, media};
 use taru_stdx::{Error, Kind, Result};
 
 use crate::body::Body;
@@ -56,8 +56,17 @@ impl Client {
     /// what is not there is known at once.
     ///
     /// # Errors
-    /// As [`Client::resolve`]; [`Kind::Invalid`] if `offset` is beyond its end.
+    /// As [`Client::resolve`]; [`Kind::Invalid`] if `offset` is beyond its end; [`Kind::Unsupported`] for a foreign layer.
     pub fn blob(&self, reference: &Reference, descriptor: &Descriptor, offset: u64) -> Result<BlobReader> {
+        if media::layer(&descriptor.media_type) == media::Layer::Foreign {
+            let text = format!(
+                "fetch `{}`: a layer of type `{}`",
+                descriptor.digest,
+                descriptor.media_type.escape_debug()
+            );
+            return Err(Error::new(Kind::Unsupported, text)
+                .hint("its publisher keeps it at another place than the registry, which is not followed: images of Windows have such layers"));
+        }
         if offset > descriptor.size {
             let text =
                 format!("fetch `{}` from byte {offset}: it has {}", descriptor.digest, descriptor.size);

@@ -58,6 +58,25 @@ fn credentials_stay_where_they_belong_and_signatures_out_of_errors() {
 }
 
 #[test]
+fn foreign_layers_are_not_fetched_from_anywhere() {
+    let server = Server::start(|_, _, wire| wire.answer(200, &[], b"x"));
+    for media_type in [
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    ] {
+        let mut layer = Descriptor::of(media_type, b"x");
+        layer.urls.push(format!("http://{}/x", server.host()));
+        let e = client().blob(&server.name("a:1"), &layer, 0).unwrap_err();
+        assert_eq!((e.kind(), e.hints().len()), (Kind::Unsupported, 1), "{e:?}");
+    }
+    // Nor are the addresses of other layers.
+    let mut layer = Descriptor::of(media::LAYER, b"x");
+    layer.urls.push("http://127.0.0.1:1/x".into());
+    client().blob(&server.name("a:1"), &layer, 0).unwrap();
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
 fn a_blob_is_read_where_it_leads() {
     let content = b"the content";
     let other = Server::start(move |_, _, wire| wire.answer(200, &[], content));

@@ -10,4 +10,5 @@ mod mirrors;
 mod proxies;
 mod push;
 mod server;
+mod tls;
 mod tokens;
