@@ -7,5 +7,6 @@ mod load;
 mod memory;
 mod pack;
 mod peers;
+mod root;
 mod save;
 mod world;
