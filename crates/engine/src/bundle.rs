@@ -20,6 +20,7 @@ use crate::config::{ContainerConfig, Limits, Net, Root};
 use crate::host_root::HostRoot;
 use crate::idmap::IdMaps;
 use crate::user::User;
+use taru_snapshot::Rootfs;
 
 /// The annotation that describes the mounts of a root file system: taru-runtime makes them inside the
 /// container's mount namespace, so that the host never has them.
@@ -63,6 +64,15 @@ const MASKED: &[&str] = &[
 /// Files of /proc that may be read and not written.
 const READ_ONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// A directory of the container's own outside its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Where it lies on the host.
+    pub path: PathBuf,
+    /// Whether it is still to be filled with what the root has at its place.
+    pub is_fresh: bool,
+}
+
 /// What was looked up before.
 #[derive(Debug)]
 pub struct Facts<'a> {
@@ -78,6 +88,10 @@ pub struct Facts<'a> {
     pub by_root: bool,
     /// What the `host` root is made of; only for that one.
     pub host: Option<&'a HostRoot>,
+    /// Its layers; only for one of an image.
+    pub tree: Option<&'a Rootfs>,
+    /// Its volumes, in the order of the configuration.
+    pub volumes: &'a [Volume],
     /// Who its process runs as.
     pub user: &'a User,
     /// The host name.
@@ -94,6 +108,8 @@ pub struct Facts<'a> {
 
 /// The layer of the container's own `/etc`, below its bundle.
 pub const ETC: &str = "etc";
+/// The files of it that lie over those of an image.
+pub const ETC_FILES: [&str; 3] = ["hostname", "hosts", "resolv.conf"];
 
 /// The OCI configuration.
 pub fn spec(config: &ContainerConfig, facts: &Facts<'_>) -> Spec {
@@ -139,6 +155,23 @@ fn root(config: &ContainerConfig, facts: &Facts<'_>) -> (SpecRoot, Option<String
             "work": kept("work"),
             "idmap": idmap,
         }),
+        (Root::Image { .. }, _) => match facts.tree {
+            Some(Rootfs::Directory { path }) => {
+                let annotation = idmap.then(|| json!({ "type": "bind", "idmap": true }).to_string());
+                return (SpecRoot { path: path.clone(), readonly: config.read_only }, annotation);
+            }
+            Some(Rootfs::Overlay { lower, upper, work }) => json!({
+                "type": "overlay",
+                "lower": lower,
+                "upper": upper,
+                "work": work,
+                "idmap": idmap,
+                "volatile": !config.keep,
+                // Layers carry overlay's marks so, whoever's the container's users are.
+                "userxattr": true,
+            }),
+            None => json!({ "type": "overlay", "lower": [] }),
+        },
         // The skeleton is root's of the container, the host's /etc remains the host's.
         (Root::Host, host) => json!({
             "type": "overlay",
@@ -270,6 +303,29 @@ fn mounts(config: &ContainerConfig, facts: &Facts<'_>) -> Vec<Mount> {
         "cgroup",
         &["nosuid", "noexec", "nodev", "relatime", "ro"],
     ));
+    if let Root::Image { .. } = config.root {
+        for name in ETC_FILES {
+            let source = facts.bundle.join(ETC).join(name).display().to_string();
+            mounts.push(mount(
+                &format!("/etc/{name}"),
+                "bind",
+                &source,
+                &["bind", "rprivate", "nosuid", "nodev"],
+            ));
+        }
+    }
+    // Id-mapped as the layers are: in it lies what the image has there.
+    let is_mapped = facts.maps.is_private() && facts.by_root;
+    for (at, volume) in config.volumes.iter().zip(facts.volumes) {
+        let mut options = vec!["bind", "rw", "rprivate", "nosuid", "nodev"];
+        if is_mapped {
+            options.push("idmap");
+        }
+        if volume.is_fresh {
+            options.push("tmpcopyup");
+        }
+        mounts.push(mount(&at.to_string_lossy(), "bind", &volume.path.to_string_lossy(), &options));
+    }
     for bind in &config.binds {
         let mut options =
             vec!["rbind", if bind.writable { "rw" } else { "ro" }, "rprivate", "nosuid", "nodev"];

@@ -2,12 +2,14 @@
 //!
 //! It is stored as JSON with a version, and turned into a bundle each time the container starts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use taru_oci::Digest;
 
-/// The version of [`ContainerConfig`] that is written.
-pub const VERSION: u32 = 1;
+/// The version of [`ContainerConfig`] that is written. Version 1 knew no images; it is read as well.
+pub const VERSION: u32 = 2;
 
 /// What a container was asked to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,16 @@ pub struct ContainerConfig {
     /// How large its log may become.
     #[serde(default)]
     pub log: LogLimits,
+    /// The signal that asks it to end, as `SIGTERM` or a number; `None` is SIGTERM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// Directories of its own outside its root, absolute in the container: they begin with what the root has
+    /// there, and go with the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<PathBuf>,
+    /// Words about it, of its image and of whoever started it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How large the log of a container in the background may become; what is absent is the supervisor's choice.
@@ -80,6 +92,17 @@ pub enum Root {
         path: PathBuf,
         /// Whether the container changes the directory itself, not a layer above it.
         in_place: bool,
+    },
+    /// The layers of an image, below one of the container's own.
+    Image {
+        /// The name it was asked for by.
+        name: String,
+        /// The id of the image: what the name led to.
+        id: Digest,
+        /// The manifest of it for the platform that was asked for.
+        manifest: Digest,
+        /// The chain id of its uppermost layer; none if it has no layer at all.
+        chain: Option<Digest>,
     },
 }
 

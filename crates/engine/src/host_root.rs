@@ -151,6 +151,22 @@ pub fn etc_layer(dir: &Path, hostname: &str, owner: (u32, u32)) -> Result<()> {
     write().context(|| format!("make `{}`", dir.display()))
 }
 
+/// The container's own copy of the host's resolv.conf(5), in the layer at `dir`: who answers for names.
+///
+/// # Errors
+/// Any error of the file system, with the path.
+pub fn resolv_conf(dir: &Path, owner: (u32, u32)) -> Result<()> {
+    // A host without one, or with one that cannot be read, has no names to be resolved.
+    let text = taru_stdx::fs::read_bounded(Path::new("/etc/resolv.conf"), 64 << 10).unwrap_or_default();
+    let path = dir.join("resolv.conf");
+    let write = || -> std::io::Result<()> {
+        std::fs::write(&path, text)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))?;
+        chown(&path, Some(owner.0), Some(owner.1))
+    };
+    write().context(|| format!("write `{}`", path.display()))
+}
+
 /// FNV-1a: tells two layouts apart, no more is asked of it.
 fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))

@@ -3,6 +3,8 @@
 //! ```text
 //! STATE  /var/lib/taru, $XDG_DATA_HOME/taru, or --root DIR          0711
 //! ├── taru.db               0600  the records (store)
+//! ├── content/              0700  images as they came (taru_content)
+//! ├── snapshot/             0711  their layers as directories (taru_snapshot)
 //! └── containers/ID/        0711  one a container that outlives its command
 //!     ├── log, log.1 ..     0600  what it wrote (taru_supervise::log)
 //!     ├── exit              0600  how it ended (taru_supervise::exit)
@@ -36,6 +38,8 @@ pub mod dirs;
 pub mod exec;
 pub mod host_root;
 pub mod idmap;
+pub mod image;
+pub mod inside;
 pub mod names;
 pub mod prepare;
 pub mod reconcile;
@@ -59,6 +63,8 @@ pub struct Engine {
     pub caller: idmap::Caller,
     /// This process, as the one that starts containers.
     pub starter: store::Starter,
+    /// What only images need.
+    pub(crate) lazy: image::Lazy,
     /// How a process of ours that ends alone, between clone and execve, says why.
     pub report: fn(&Error),
 }
@@ -76,7 +82,18 @@ impl Engine {
         let runtime = runtime::Runtime::find(dirs.runtime())?;
         let starter =
             store::Starter { process: Process::of_pid(taru_sys::process::getpid().0)?, boot: boot_id()? };
-        Ok(Engine { dirs, store, runtime, caller, starter, report })
+        Ok(Engine { dirs, store, runtime, caller, starter, lazy: image::Lazy::default(), report })
+    }
+}
+
+impl Engine {
+    /// Forgets a container whose directories are gone, and lets go of its image.
+    ///
+    /// # Errors
+    /// The records cannot be written.
+    pub(crate) fn delete(&mut self, record: &record::Record, durable: bool) -> Result<()> {
+        self.store.delete(&record.id, durable)?;
+        image::tree::unhold(self, record)
     }
 }
 

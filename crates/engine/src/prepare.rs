@@ -8,16 +8,23 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 use taru_rootdir::RootDir;
 use taru_runtime::spec::CONFIG;
+use taru_snapshot::Rootfs;
 use taru_stdx::fs::{Sync, replace};
 use taru_stdx::{Context, Error, Result};
 
 use crate::bundle::{self, Facts};
 use crate::config::{ContainerConfig, Root, Userns};
+use crate::image::tree;
 use crate::record::Record;
 use crate::{Engine, dirs, host_root, idmap, user};
 
 /// The largest passwd(5) or group(5) of a container that is read.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;
+
+/// The directory of a container's volumes, numbered in the order of its configuration.
+const VOLUMES: &str = "volumes";
+/// The file beside them that says that they were filled.
+const FILLED: &str = ".filled";
 
 /// Whether a container of this configuration is to have host ids of its own.
 pub fn needs_own_ids(engine: &Engine, config: &ContainerConfig) -> bool {
@@ -29,13 +36,20 @@ pub fn needs_own_ids(engine: &Engine, config: &ContainerConfig) -> bool {
 /// # Errors
 /// A user that the container does not know, a device that is not there, any error of the file system.
 pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
+    bundle_at(engine, record, &engine.dirs.bundle(&record.id), &record.id)
+}
+
+/// As [`bundle`], in the directory `dir`, for a container that the runtime is to know as `id`.
+///
+/// # Errors
+/// As [`bundle`].
+pub fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Result<PathBuf> {
     let config = record.config()?;
-    let dir = engine.dirs.bundle(&record.id);
     let kept = engine.dirs.container(&record.id);
     let maps = idmap::choose(&engine.caller, config.userns, record.uid_base)?;
     let hostname = config.hostname.clone().unwrap_or_else(|| record.short_id().to_owned());
 
-    dirs::remove(&dir)?;
+    dirs::remove(dir)?;
     dirs::ensure(&dir.join("rootfs"))?;
     // The runtime, which keeps its state beside, may have made it, for itself alone.
     dirs::open_up(engine.dirs.run())?;
@@ -45,8 +59,18 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
             Some(host_root::prepare(&engine.dirs.host_roots(), maps.root())?)
         }
         Root::Directory { .. } => None,
+        Root::Image { .. } => {
+            host_root::etc_layer(&dir.join(bundle::ETC), &hostname, maps.root())?;
+            host_root::resolv_conf(&dir.join(bundle::ETC), maps.root())?;
+            None
+        }
     };
-    if config.keep {
+    let tree = match &config.root {
+        Root::Image { chain, .. } => Some(tree::prepare(engine, record, chain.as_ref(), &maps)?),
+        _ => None,
+    };
+    let volumes = volumes(&kept, config)?;
+    if config.keep && tree.is_none() {
         for name in ["upper", "work", "etc/upper", "etc/work"] {
             let path = kept.join(name);
             dirs::ensure(&path)?;
@@ -56,24 +80,26 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
         }
     }
     let facts = Facts {
-        id: &record.id,
-        bundle: &dir,
+        id,
+        bundle: dir,
         kept: &kept,
         maps: &maps,
         by_root: engine.caller.uid == 0,
         host: host.as_ref(),
-        user: &find_user(config)?,
+        tree: tree.as_ref(),
+        volumes: &volumes,
+        user: &find_user(config, tree.as_ref())?,
         hostname: &hostname,
         seccomp: Some(seccomp(config)?),
         cgroup: (engine.caller.uid == 0)
-            .then(|| format!("{}/{}", config.cgroup_parent.trim_end_matches('/'), record.id)),
+            .then(|| format!("{}/{id}", config.cgroup_parent.trim_end_matches('/'))),
         devices: &devices(config)?,
         counts_pids: engine.caller.uid == 0 && counts_pids(),
     };
     let spec = bundle::spec(config, &facts);
     let text = serde_json::to_vec(&spec).context(|| "write the bundle")?;
     replace(&dir.join(CONFIG), &text, 0o600, Sync::Atomic)?;
-    Ok(dir)
+    Ok(dir.to_owned())
 }
 
 /// The system calls it may use: the default profile for its capabilities.
@@ -83,7 +109,7 @@ fn seccomp(config: &ContainerConfig) -> Result<Box<RawValue>> {
 }
 
 /// Who the program runs as; a name is looked up in the container's own files, never followed out of them.
-fn find_user(config: &ContainerConfig) -> Result<user::User> {
+fn find_user(config: &ContainerConfig, tree: Option<&Rootfs>) -> Result<user::User> {
     let wanted = match &config.user {
         None => return Ok(user::User { uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() }),
         Some(wanted) => wanted,
@@ -91,6 +117,10 @@ fn find_user(config: &ContainerConfig) -> Result<user::User> {
     let root = match &config.root {
         Root::Host => Path::new("/"),
         Root::Directory { path, .. } => path,
+        Root::Image { .. } => {
+            let read = |path: &str| tree.map_or(Ok(Vec::new()), |t| tree::read(t, path, ACCOUNTS_LIMIT));
+            return user::find(wanted, &read("etc/passwd")?, &read("etc/group")?);
+        }
     };
     let root = RootDir::open(root)?;
     let read = |path: &str| match root.read_bounded(Path::new(path), ACCOUNTS_LIMIT) {
@@ -128,12 +158,45 @@ fn devices(config: &ContainerConfig) -> Result<BTreeMap<PathBuf, (u32, u32)>> {
     Ok(numbers)
 }
 
+/// Its volumes: those that were filled as they are, else new ones. What a start that failed wrote is thrown away.
+fn volumes(kept: &Path, config: &ContainerConfig) -> Result<Vec<bundle::Volume>> {
+    if config.volumes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let dir = kept.join(VOLUMES);
+    let is_fresh = !dir.join(FILLED).exists();
+    if is_fresh {
+        dirs::remove(&dir)?;
+    }
+    (0..config.volumes.len())
+        .map(|n| {
+            let path = dir.join(n.to_string());
+            dirs::ensure(&path)?;
+            Ok(bundle::Volume { path, is_fresh })
+        })
+        .collect()
+}
+
+/// Notes that the volumes of a container have what they begin with: it ran.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn filled(engine: &Engine, record: &Record) -> Result<()> {
+    let dir = engine.dirs.container(&record.id).join(VOLUMES);
+    if !record.config().is_ok_and(|c| c.keep && !c.volumes.is_empty()) {
+        return Ok(());
+    }
+    replace(&dir.join(FILLED), b"", 0o600, Sync::Durable)
+}
+
 /// Removes everything of a container but its record.
 ///
 /// # Errors
 /// All that could not be removed.
-pub fn remove_all(engine: &Engine, id: &str) -> Result<()> {
-    let removed = [remove_running(engine, id), dirs::remove(&engine.dirs.container(id))];
+pub fn remove_all(engine: &Engine, record: &Record) -> Result<()> {
+    let id = &record.id;
+    let removed =
+        [remove_running(engine, id), tree::remove(engine, record), dirs::remove(&engine.dirs.container(id))];
     let errors = removed.into_iter().filter_map(Result::err).collect();
     Error::all(errors).map_or(Ok(()), Err)
 }

@@ -98,8 +98,8 @@ pub fn settle(engine: &mut Engine, record: &Record) -> Result<Option<Status>> {
         Phase::Ended(ended) => Ok(Some(Status::Ended(ended.clone()))),
         Phase::Removing => {
             tidy(engine, record)?;
-            prepare::remove_all(engine, &record.id)?;
-            engine.store.delete(&record.id, true)?;
+            prepare::remove_all(engine, record)?;
+            engine.delete(record, true)?;
             Ok(None)
         }
         Phase::Begun => {
@@ -122,8 +122,8 @@ pub fn end(engine: &mut Engine, record: &Record, ended: &Ended) -> Result<Option
     let config = record.config.as_ref().ok();
     if config.is_some_and(|c| c.remove) {
         engine.store.removing(&record.id)?;
-        prepare::remove_all(engine, &record.id)?;
-        engine.store.delete(&record.id, false)?;
+        prepare::remove_all(engine, record)?;
+        engine.delete(record, false)?;
         return Ok(None);
     }
     prepare::remove_running(engine, &record.id)?;

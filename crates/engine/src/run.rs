@@ -23,6 +23,7 @@ use taru_sys::process::{Clone, Program, clone3, exit_now, getpid, pidfd_send_sig
 use taru_sys::signal::{self, SignalFd};
 
 use crate::config::ContainerConfig;
+use crate::image::tree;
 use crate::record::{Ended, Record};
 use crate::store::New;
 use crate::{Engine, names, prepare, reconcile};
@@ -71,6 +72,7 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
         Ok((status, None)) => {
             let ended =
                 Ended { status: Some(status), finished: Some(SystemTime::now()), reason: String::new() };
+            prepare::filled(engine, &record)?;
             reconcile::end(engine, &record, &ended)?;
             Ok(Outcome::Exited(status))
         }
@@ -131,14 +133,17 @@ fn begin(engine: &mut Engine, config: &ContainerConfig, name: Option<&str>, dura
     let id = names::new_id()?;
     let starter = engine.starter.clone();
     let new = New { id: &id, name, config, starter: &starter, own_ids, durable };
-    match engine.store.insert(&new) {
+    let inserted = match engine.store.insert(&new) {
         // The name may be that of a container that is gone: looking at it tells.
         Err(e) if e.kind() == Kind::Exists => match name.map(|name| reconcile::one(engine, name)) {
             Some(Err(found)) if found.kind() == Kind::NotFound => engine.store.insert(&new),
             _ => Err(e),
         },
         other => other,
-    }
+    };
+    let record = inserted?;
+    tree::hold(engine, &record, durable)?;
+    Ok(record)
 }
 
 /// Removes all of a container that never ran.
@@ -147,8 +152,8 @@ fn forget(engine: &mut Engine, record: &Record) -> Result<()> {
     if engine.dirs.runtime().join(&record.id).exists() {
         engine.runtime.call(&["delete", "--force", &record.id])?;
     }
-    prepare::remove_all(engine, &record.id)?;
-    engine.store.delete(&record.id, false)
+    prepare::remove_all(engine, record)?;
+    engine.delete(record, false)
 }
 
 /// Starts a container under a supervisor and waits until it runs or failed to.
@@ -181,7 +186,7 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
         output.take(4096).read_to_string(&mut said).context(what)?;
     }
     if said.starts_with("started ") {
-        return Ok(());
+        return prepare::filled(engine, record);
     }
     let mut errors = String::new();
     if let Some(output) = child.stderr.take() {

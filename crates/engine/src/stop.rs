@@ -40,7 +40,7 @@ pub fn stop(engine: &mut Engine, key: &str, patience: Duration) -> Result<()> {
     let Status::Running { supervisor, .. } = status else { return Ok(()) };
     if !patience.is_zero() {
         // It may have ended since we looked, and the supervisor be about to write that down.
-        let sent = send(engine, &record, signal::SIGTERM);
+        let sent = send(engine, &record, stop_signal(&record));
         if ended(supervisor, Some(patience))? {
             return reconcile::settle(engine, &record).map(drop);
         }
@@ -101,8 +101,15 @@ pub fn remove(engine: &mut Engine, key: &str, force: bool) -> Result<()> {
         Status::Ended(_) => {}
     }
     engine.store.removing(&record.id)?;
-    prepare::remove_all(engine, &record.id)?;
-    engine.store.delete(&record.id, true)
+    prepare::remove_all(engine, &record)?;
+    engine.delete(&record, true)
+}
+
+/// The signal that asks a container to end: its own choice, or its image's. One of an image that is no signal of this
+/// kernel is SIGTERM, as everywhere.
+fn stop_signal(record: &Record) -> i32 {
+    let wanted = record.config.as_ref().ok().and_then(|c| c.stop_signal.as_deref());
+    wanted.and_then(signal::parse).filter(|number| *number > 0).unwrap_or(signal::SIGTERM)
 }
 
 fn send(engine: &Engine, record: &Record, number: i32) -> Result<()> {

@@ -228,6 +228,15 @@ impl Store {
         read().map_err(explain).context(|| "read the records")
     }
 
+    /// Whether there is a container with this id.
+    ///
+    /// # Errors
+    /// Any error of SQLite.
+    pub fn has(&self, id: &str) -> Result<bool> {
+        let find = || self.db.query_row("SELECT 1 FROM container WHERE id = ?1", [id], |_| Ok(())).optional();
+        Ok(find().map_err(explain).context(|| format!("look for container `{id}`"))?.is_some())
+    }
+
     /// The container with the name `key`, or whose id is or begins with it.
     ///
     /// # Errors
@@ -371,8 +380,8 @@ fn parse_config(text: &str) -> std::result::Result<ContainerConfig, String> {
         version: u32,
     }
     let head: Head = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    if head.version != VERSION {
-        return Err(format!("version {}, this taru knows {VERSION}", head.version));
+    if !(1..=VERSION).contains(&head.version) {
+        return Err(format!("version {}, this taru knows up to {VERSION}", head.version));
     }
     serde_json::from_str(text).map_err(|e| e.to_string())
 }

@@ -12,3 +12,4 @@ pub mod commands;
 pub mod ns;
 pub mod options;
 pub mod output;
+pub mod progress;

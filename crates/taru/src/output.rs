@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use taru_engine::run::Outcome;
@@ -116,6 +117,23 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value).context(|| "write JSON")?)
 }
 
+/// How long ago `then` was, in its largest unit.
+pub fn age(then: SystemTime, now: SystemTime) -> String {
+    let seconds = now.duration_since(then).unwrap_or_default().as_secs();
+    let (number, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A number of bytes, in its largest unit.
+pub fn bytes(number: u64) -> String {
+    indicatif::HumanBytes(number).to_string()
+}
+
 /// Columns that line up: a heading, then rows of as many cells.
 #[derive(Debug)]
 pub struct Table {
@@ -190,5 +208,20 @@ mod tests {
         is(Kind::Invalid, Edge::Program, 125);
         is(Kind::Invalid, Edge::Plain, 2);
         is(Kind::NotFound, Edge::Plain, 1);
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let then = SystemTime::UNIX_EPOCH;
+        for (seconds, text) in
+            [(0, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7_200, "2 hours"), (90_000, "1 day")]
+        {
+            assert_eq!(age(then, then + std::time::Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(
+            age(then + std::time::Duration::from_secs(5), then),
+            "0 seconds",
+            "a clock that was set back"
+        );
     }
 }

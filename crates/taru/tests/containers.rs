@@ -575,7 +575,9 @@ fn mistakes_say_what_and_what_to_do() {
     sandbox(|sandbox| {
         let taru = Taru::new(sandbox);
         for (line, words) in [
-            ("run debian sh", "run `debian`: images are not there yet"),
+            ("run --pull never debian sh", "no such image in the store"),
+            ("run -- sh", "name an image, or `host`"),
+            ("run --pull never host -- true", "use --pull without an image"),
             ("run host --net host -- sh", "use `--net` after `host`: options stand before it"),
             ("run --rw host -- sh", "find `host`"),
             ("run --bind /x host -- sh", "--bind SRC:DST"),

@@ -43,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "taru-oci",
             "taru-sys",
             "taru-rootdir",
+            "taru-mount",
             "taru-seccomp",
             "taru-runtime",
             "taru-supervise",

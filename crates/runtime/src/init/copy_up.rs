@@ -1,4 +1,4 @@
-//! `tmpcopyup`: a tmpfs that begins with what the root has at its place.
+//! `tmpcopyup`: a tmpfs, or a directory that is bound, that begins with what the root has at its place.
 //!
 //! The tree is the container's own, so nothing in it is trusted: names are opened below handles,
 //! links are copied as links, and depth and number are bounded.
@@ -13,7 +13,7 @@ use taru_sys::fs::{self, AtFlags, FileType, OpenFlags, Stat};
 
 /// Directories nested deeper than this are refused.
 const MAX_DEPTH: usize = 64;
-/// More entries than this are refused: a tmpfs of that size is a mistake.
+/// More entries than this are refused: a tmpfs or a volume that begins so large is a mistake.
 const MAX_ENTRIES: usize = 200_000;
 
 /// Copies everything below `from` into `to`, with modes and owners.
@@ -25,7 +25,7 @@ pub(crate) fn copy(from: &RootDir, to: &RootDir) -> Result<()> {
 }
 
 fn copy_dir(from: &RootDir, to: &RootDir, left: &mut usize, depth: usize) -> Result<()> {
-    let too_much = || Error::new(Kind::Limit, "copy the directory up into the tmpfs: it holds too much");
+    let too_much = || Error::new(Kind::Limit, "copy the directory up: it holds too much");
     if depth == 0 {
         return Err(too_much());
     }

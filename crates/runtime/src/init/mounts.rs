@@ -74,6 +74,10 @@ fn bind(
     attributes(&mount, &plan.options)?;
     // After the copy of the propagation that the source has: `bind` alone keeps it, as mount(8) does.
     propagate(&mount, &plan.options)?;
+    if plan.options.tmpcopyup {
+        // A volume that begins with what the root has there. Its maker leaves the option out once it is filled.
+        copy_up::copy(&RootDir::from_fd(target.try_clone().context(|| "copy up")?), &mount.root()?)?;
+    }
     mount.attach(target).map(drop)
 }
 

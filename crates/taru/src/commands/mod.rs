@@ -20,6 +20,8 @@ mod completion;
 mod enter;
 mod exec;
 mod idmap;
+mod image;
+mod images;
 mod inspect;
 mod kill;
 mod link;
@@ -27,10 +29,13 @@ mod logs;
 mod netns;
 mod place;
 mod ps;
+mod pull;
+mod push;
 mod rm;
 mod run;
 mod start;
 mod stop;
+mod store;
 mod unshare;
 mod version;
 mod wait;
@@ -47,16 +52,21 @@ pub enum Command {
     Enter(enter::Args),
     Exec(exec::Args),
     Idmap(idmap::Args),
+    Image(image::Args),
+    Images(images::Args),
     Inspect(inspect::Args),
     Kill(kill::Args),
     Link(link::Args),
     Logs(logs::Args),
     Netns(netns::Args),
     Ps(ps::Args),
+    Pull(pull::Args),
+    Push(push::Args),
     Rm(rm::Args),
     Run(Box<run::Args>),
     Start(start::Args),
     Stop(stop::Args),
+    Store(store::Args),
     Unshare(Box<unshare::Args>),
     Version(version::Args),
     Wait(wait::Args),
@@ -77,16 +87,21 @@ impl Command {
             Command::Enter(args) => enter::run(&args, global),
             Command::Exec(args) => exec::run(&args, global),
             Command::Idmap(args) => idmap::run(&args, global),
+            Command::Image(args) => image::run(&args, global),
+            Command::Images(args) => images::run(&args, global),
             Command::Inspect(args) => inspect::run(&args, global),
             Command::Kill(args) => kill::run(&args, global),
             Command::Link(args) => link::run(&args, global),
             Command::Logs(args) => logs::run(&args, global),
             Command::Netns(args) => netns::run(&args, global),
             Command::Ps(args) => ps::run(&args, global),
+            Command::Pull(args) => pull::run(&args, global),
+            Command::Push(args) => push::run(&args, global),
             Command::Rm(args) => rm::run(&args, global),
             Command::Run(args) => run::run(&args, global),
             Command::Start(args) => start::run(&args, global),
             Command::Stop(args) => stop::run(&args, global),
+            Command::Store(args) => store::run(&args, global),
             Command::Unshare(args) => unshare::run(&args, global),
             Command::Version(args) => version::run(&args, global),
             Command::Wait(args) => wait::run(&args, global),

@@ -8,7 +8,7 @@ use taru_stdx::{Result, time};
 
 use crate::commands::open;
 use crate::options::{Format, Global, LogLevel};
-use crate::output::{self, Table};
+use crate::output::{self, Table, age};
 use taru_engine::config::{ContainerConfig, Root};
 use taru_engine::reconcile::{self, Status};
 use taru_engine::record::Record;
@@ -101,6 +101,7 @@ fn root(config: Option<&ContainerConfig>) -> String {
     match config.map(|c| &c.root) {
         Some(Root::Host) => "host".to_owned(),
         Some(Root::Directory { path, .. }) => path.display().to_string(),
+        Some(Root::Image { name, .. }) => name.clone(),
         None => "?".to_owned(),
     }
 }
@@ -118,38 +119,9 @@ fn describe(status: &Status, now: SystemTime) -> String {
     }
 }
 
-/// How long ago `then` was, in its largest unit.
-fn age(then: SystemTime, now: SystemTime) -> String {
-    let seconds = now.duration_since(then).unwrap_or_default().as_secs();
-    let (number, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..86_400 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
-}
-
 fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
     text.chars().take(most - 1).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn ages_have_one_unit() {
-        let then = SystemTime::UNIX_EPOCH;
-        for (seconds, text) in
-            [(0, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7_200, "2 hours"), (90_000, "1 day")]
-        {
-            assert_eq!(age(then, then + Duration::from_secs(seconds)), text);
-        }
-        assert_eq!(age(then + Duration::from_secs(5), then), "0 seconds", "a clock that was set back");
-    }
 }

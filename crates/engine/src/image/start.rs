@@ -1,0 +1,114 @@
+//! From the name of an image to the root of a container: `taru run IMAGE`.
+
+use taru_content::Lease;
+use taru_oci::Platform;
+use taru_stdx::{Context, Error, Kind, Result};
+
+use super::find::{self, Found};
+use super::progress::Progress;
+use super::wishes::{self, Wishes};
+use super::{names, pull, unpack};
+use crate::Engine;
+use crate::config::{ContainerConfig, Root};
+
+/// When an image is fetched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// Before every run.
+    Always,
+    /// If the store has none of that name.
+    #[default]
+    Missing,
+    /// Not at all.
+    Never,
+}
+
+/// Which image, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// As typed: a name, or the beginning of an id.
+    pub name: &'a str,
+    /// Another platform than this host's.
+    pub platform: Option<&'a Platform>,
+    /// When it is fetched.
+    pub pull: Pull,
+    /// What of the container goes before the image's own.
+    pub wishes: &'a Wishes,
+}
+
+/// Finds or fetches the image, sees that its layers are unpacked, and makes it the root of `config`, which
+/// takes over from it what was left open. The lease keeps it in the store until the container's record does.
+///
+/// # Errors
+/// What a pull fails with; [`Kind::NotFound`] without one; [`Kind::Invalid`] for an image that cannot be run.
+pub fn root(
+    engine: &Engine,
+    config: &mut ContainerConfig,
+    wanted: &Wanted<'_>,
+    progress: &dyn Progress,
+) -> Result<Lease> {
+    let images = engine.images()?;
+    let lease = images.content.lease(&format!("run {}", wanted.name))?;
+    let found = obtain(engine, wanted, progress)?;
+    let chain = found.chain();
+    lease.protect_blob(&found.target.digest)?;
+    lease.protect_blob(&found.manifest.digest)?;
+    // Protected before it is looked for: what is found stays.
+    if let Some(top) = chain.last() {
+        lease.protect_layer(top)?;
+    }
+    unpack::ensure(images, &lease, &found, progress)?;
+    check_platform(&found, wanted)?;
+    wishes::apply(config, &found.config, wanted.wishes, wanted.name)?;
+    config.root = Root::Image {
+        name: found.name,
+        id: found.target.digest,
+        manifest: found.manifest.digest,
+        chain: chain.last().cloned(),
+    };
+    Ok(lease)
+}
+
+/// The image, fetched if it must be and may be.
+///
+/// # Errors
+/// As [`root`].
+pub fn obtain(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> Result<Found> {
+    let images = engine.images()?;
+    let local = || find::find(images, wanted.name, wanted.platform);
+    let missing = match wanted.pull {
+        Pull::Always => None,
+        Pull::Missing | Pull::Never => match local() {
+            Err(e) if e.kind() == Kind::NotFound => Some(e),
+            other => return other,
+        },
+    };
+    if let (Pull::Never, Some(e)) = (wanted.pull, missing) {
+        return Err(e);
+    }
+    let client = engine.registry()?;
+    let candidates = names::candidates(client, wanted.name)?;
+    let mut errors = Vec::new();
+    for name in &candidates {
+        match pull::pull(images, client, name, wanted.platform, progress) {
+            // Another registry may have it; a refusal is one for all.
+            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Permission | Kind::System) => errors.push(e),
+            other => return other,
+        }
+    }
+    Err(Error::all(errors).unwrap_or_else(|| Error::new(Kind::NotFound, format!("pull `{}`", wanted.name))))
+        .context(|| format!("find image `{}`", wanted.name))
+}
+
+/// A program of another processor cannot run here, unless the kernel was told of an interpreter for it.
+fn check_platform(found: &Found, wanted: &Wanted<'_>) -> Result<()> {
+    let (own, host) = (found.config.platform(), Platform::host());
+    if own.suits(&host).is_some() || super::platform::is_interpreted(&own) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Unsupported,
+        format!("run `{}`: it is for `{own}`, this host is `{host}`", wanted.name),
+    )
+    .hint("an emulator that is registered with the kernel runs it: package `qemu-user-static` (binfmt_misc)"))
+}

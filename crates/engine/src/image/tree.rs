@@ -1,0 +1,112 @@
+//! The root of an image's container: layers below, and above them what is its own.
+
+use std::path::Path;
+
+use taru_mount::idmap::Range;
+use taru_oci::Digest;
+use taru_rootdir::RootDir;
+use taru_runtime::spec::IdMapping;
+use taru_snapshot::{DriverKind, IdMaps as LayerMaps, Ids, Key, Rootfs, Snapshots};
+use taru_stdx::{Context, Kind, Result};
+use taru_sys::fs::{Device, FileType};
+
+use super::HOLD;
+use crate::Engine;
+use crate::config::{Root, Userns};
+use crate::idmap::{self, IdMaps};
+use crate::record::Record;
+
+/// Opens the store of layers. An ordinary user's are that user's on disk, as containers see them; root's have the ids
+/// that images say.
+pub(super) fn open(engine: &Engine) -> Result<Snapshots> {
+    let ids = match engine.caller.uid {
+        0 => Ids::Host,
+        _ => {
+            let maps = idmap::choose(&engine.caller, Userns::Private, None)?;
+            Ids::Subordinate(LayerMaps { uids: ranges(&maps.uids), gids: ranges(&maps.gids) })
+        }
+    };
+    Snapshots::open(&engine.dirs.state().join("snapshot"), DriverKind::Overlay, ids)
+}
+
+fn ranges(maps: &[IdMapping]) -> Vec<Range> {
+    maps.iter().map(|m| Range::new(m.container_id, m.host_id, m.size)).collect()
+}
+
+/// The root of the container `record` above the layer `chain`: the one it had, else a new one.
+pub(crate) fn prepare(
+    engine: &Engine,
+    record: &Record,
+    chain: Option<&Digest>,
+    maps: &IdMaps,
+) -> Result<Rootfs> {
+    let snapshots = &engine.images()?.snapshots;
+    let key = Key::container(&record.id)?;
+    match snapshots.prepare(&key, chain, maps.root()) {
+        Err(e) if e.kind() == Kind::Exists => {}
+        Err(e) if e.kind() == Kind::NotFound => {
+            return Err(e.hint("a layer of its image is missing: `taru store check` tells which"));
+        }
+        done => done?,
+    }
+    snapshots.mounts(&key)
+}
+
+/// Removes the root of a container, if it has one here.
+pub(crate) fn remove(engine: &Engine, record: &Record) -> Result<()> {
+    if !may_be_of_image(engine, record) {
+        return Ok(());
+    }
+    engine.images()?.snapshots.remove(&Key::container(&record.id)?)
+}
+
+/// Holds the image of a container that was just recorded, for as long as its record lives.
+pub(crate) fn hold(engine: &Engine, record: &Record, durable: bool) -> Result<()> {
+    let Root::Image { id, manifest, chain, .. } = &record.config()?.root else { return Ok(()) };
+    let content = &engine.images()?.content;
+    let name = format!("{HOLD}{}", record.id);
+    let (digests, layers) = ([id.clone(), manifest.clone()], chain.as_slice());
+    if durable { content.hold(&name, &digests, layers) } else { content.hold_lazily(&name, &digests, layers) }
+}
+
+/// Lets go of what was held for a container.
+pub(crate) fn unhold(engine: &Engine, record: &Record) -> Result<()> {
+    if !may_be_of_image(engine, record) {
+        return Ok(());
+    }
+    engine.images()?.content.unhold(&format!("{HOLD}{}", record.id))
+}
+
+/// Whether there may be something of a container in the stores of images. A damaged record may be of anything.
+fn may_be_of_image(engine: &Engine, record: &Record) -> bool {
+    match &record.config {
+        Ok(config) => matches!(config.root, Root::Image { .. }),
+        Err(_) => engine.dirs.state().join("snapshot").exists(),
+    }
+}
+
+/// The file at `path` of the tree, at most `limit` bytes; nothing where there is none.
+///
+/// Layer by layer, from the top: a file that is reached through a symbolic link into another layer is not found.
+///
+/// # Errors
+/// [`Kind::Limit`] if it is larger; [`Kind::Invalid`] for what is no file.
+pub fn read(tree: &Rootfs, path: &str, limit: u64) -> Result<Vec<u8>> {
+    let path = Path::new(path);
+    let all: Vec<&Path> = match tree {
+        Rootfs::Directory { path } => vec![path],
+        Rootfs::Overlay { lower, upper, .. } => {
+            std::iter::once(upper.as_path()).chain(lower.iter().map(|l| l.as_path())).collect()
+        }
+    };
+    for layer in all {
+        let root = RootDir::open(layer)?;
+        match root.symlink_metadata(path) {
+            Err(e) if e.kind() == Kind::NotFound => continue,
+            Ok(stat) if stat.file_type() == FileType::CharDevice && stat.rdev == Device::new(0, 0) => break,
+            other => other?,
+        };
+        return root.read_bounded(path, limit).context(|| format!("read `{}` of the image", path.display()));
+    }
+    Ok(Vec::new())
+}

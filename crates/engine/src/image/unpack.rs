@@ -1,0 +1,108 @@
+//! Layers of an image become layers on disk, where they are not yet.
+
+use std::collections::BTreeMap;
+
+use taru_content::Lease;
+use taru_oci::{Digest, Image, Manifest, document, media};
+use taru_snapshot::Unpack;
+use taru_stdx::{Context, Error, Kind, Result};
+
+use super::Images;
+use super::find::Found;
+use super::progress::{Progress, Step};
+
+/// A layer of an image.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Its place in the manifest.
+    pub at: usize,
+    /// Its chain id.
+    pub chain: Digest,
+    /// That of the layer below.
+    pub parent: Option<Digest>,
+    /// The digest of its tar.
+    pub diff_id: Digest,
+}
+
+/// The layers of an image, the lowest first.
+///
+/// # Errors
+/// [`Kind::Unsupported`] for a layer that is no tar.
+pub fn plan(manifest: &Manifest, config: &Image) -> Result<Vec<Layer>> {
+    let chain = document::chain_ids(&config.rootfs.diff_ids);
+    let mut layers = Vec::new();
+    for (at, ((descriptor, diff_id), own)) in
+        manifest.layers.iter().zip(&config.rootfs.diff_ids).zip(&chain).enumerate()
+    {
+        let media::Layer::Tar(_) = media::layer(&descriptor.media_type) else {
+            let text = format!("unpack layer `{}`: it is `{}`", descriptor.digest, descriptor.media_type);
+            return Err(Error::new(Kind::Unsupported, text));
+        };
+        layers.push(Layer {
+            at,
+            chain: own.clone(),
+            parent: at.checked_sub(1).and_then(|below| chain.get(below)).cloned(),
+            diff_id: diff_id.clone(),
+        });
+    }
+    Ok(layers)
+}
+
+/// Unpacks those of `layers`, which follow one another, that are not on disk. Their blobs are in the store.
+///
+/// # Errors
+/// [`Kind::Invalid`] for a layer that is not what its digest says, or tries to lead out of its root; any error of the
+/// file system. Nothing of a layer that failed is left.
+pub fn unpack(images: &Images, manifest: &Manifest, layers: &[Layer], progress: &dyn Progress) -> Result<()> {
+    let mut wanted = Vec::new();
+    let mut names = BTreeMap::new();
+    for layer in layers {
+        let Some(blob) = manifest.layers.get(layer.at) else { continue };
+        if images.snapshots.has(&layer.chain) {
+            progress.end(Step::Unpack, &blob.digest, true);
+            continue;
+        }
+        let (file, size) = images.content.open_blob(&blob.digest)?;
+        progress.begin(Step::Unpack, &blob.digest, size);
+        names.insert(layer.chain.clone(), blob.digest.clone());
+        wanted.push(Unpack {
+            chain: layer.chain.clone(),
+            parent: layer.parent.clone(),
+            diff_id: layer.diff_id.clone(),
+            blob: file,
+        });
+    }
+    images.snapshots.unpack(&wanted, &|chain, bytes| {
+        if let Some(blob) = names.get(chain) {
+            progress.advance(Step::Unpack, blob, bytes);
+        }
+    })?;
+    for blob in names.values() {
+        progress.end(Step::Unpack, blob, false);
+    }
+    Ok(())
+}
+
+/// Sees that all layers of an image are on disk; `lease` protects them from here on.
+///
+/// # Errors
+/// As [`unpack`]; [`Kind::NotFound`] if the blob of a missing layer is not in the store.
+pub fn ensure(images: &Images, lease: &Lease, found: &Found, progress: &dyn Progress) -> Result<()> {
+    // The uppermost is there only if all are.
+    if found.top().is_none_or(|top| images.snapshots.has(&top)) {
+        return Ok(());
+    }
+    let layers = plan(&found.document, &found.config)?;
+    for layer in &layers {
+        lease.protect_layer(&layer.chain)?;
+    }
+    for layer in &found.document.layers {
+        lease.protect_blob(&layer.digest)?;
+    }
+    unpack(images, &found.document, &layers, progress)
+        .context(|| format!("unpack image `{}`", found.name))
+        .map_err(|e| match e.kind() {
+            Kind::NotFound => e.hint(format!("`taru pull {}` brings back what is missing", found.name)),
+            _ => e,
+        })
+}

@@ -1,0 +1,206 @@
+//! From the options as typed to what a container is asked to be.
+
+use std::path::Path;
+
+use taru_engine::config::{Bind, ContainerConfig, Root, VERSION};
+use taru_engine::image::wishes::Wishes;
+use taru_stdx::{Context, Error, Result};
+use taru_sys::signal;
+
+use super::Args;
+use super::limits::{limits, log_limits};
+use super::values::{bind, capability, entrypoint, environment, existing, labels, rlimit};
+
+/// What is asked for.
+pub(super) struct Request {
+    /// The container. Of an image its root is still [`Root::Host`], and what the image says is missing.
+    pub(super) config: ContainerConfig,
+    /// The name of the image that is to be its root.
+    pub(super) image: Option<String>,
+    /// What of it goes before the image's own.
+    pub(super) wishes: Wishes,
+}
+
+/// From the options as typed to what the container is asked to be. Every problem is found, and all
+/// of them reported, before anything is done.
+pub(super) fn request(args: &Args) -> Result<Request> {
+    let mut problems = Vec::new();
+    let mut note = |e: Error| problems.push(e);
+
+    let (root, words) = root(args, &mut note);
+    let (root, image) = match root {
+        Typed::Image(name) => (Root::Host, Some(name)),
+        Typed::Root(root) => (root, None),
+    };
+    if words.is_empty() && image.is_none() {
+        note(Error::invalid("run without a command").hint("name one: taru run host -- sh"));
+    }
+    let mut binds = Vec::new();
+    let here =
+        args.ro.iter().map(|p| (p, false)).chain(args.rw.iter().filter(|p| !p.is_empty()).map(|p| (p, true)));
+    for (path, writable) in here {
+        match existing(path) {
+            Ok(path) => binds.push(Bind { source: path.clone(), destination: path, writable }),
+            Err(e) => note(e),
+        }
+    }
+    for text in &args.bind {
+        match bind(text) {
+            Ok(bind) => binds.push(bind),
+            Err(e) => note(e),
+        }
+    }
+    let mut rlimits = Vec::new();
+    for text in &args.rlimit {
+        match rlimit(text) {
+            Ok(limit) => rlimits.push(limit),
+            Err(e) => note(e),
+        }
+    }
+    let mut caps = |list: &[String]| -> Vec<String> {
+        let known = list.iter().filter_map(|text| capability(text).map_err(&mut note).ok());
+        known.collect()
+    };
+    let (cap_add, cap_drop) = (caps(&args.cap_add), caps(&args.cap_drop));
+    let workdir = args.workdir.clone().unwrap_or_else(|| "/".into());
+    if !workdir.is_absolute() {
+        note(Error::invalid(format!("run in `{}`: not an absolute path", workdir.display())));
+    }
+    if let Some(name) = &args.hostname
+        && (name.is_empty()
+            || name.len() > 64
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)))
+    {
+        note(
+            Error::invalid(format!("use `{}` as a host name", name.escape_debug()))
+                .hint("a host name has up to 64 letters, digits, `-` and `.`"),
+        );
+    }
+    let parent = Path::new(&args.cgroup_parent);
+    if !parent.is_absolute() || parent.components().any(|c| c == std::path::Component::ParentDir) {
+        note(Error::invalid(format!(
+            "use `{}` for control groups: not an absolute path",
+            args.cgroup_parent
+        )));
+    }
+    let env = environment(&args.env, &mut note);
+    let limits = limits(args, &mut note);
+    let log = log_limits(args, &mut note);
+    let labels = labels(&args.label, &mut note);
+    if let Some(text) = &args.stop_signal
+        && signal::parse(text).is_none()
+    {
+        note(
+            Error::invalid(format!("stop with the signal `{text}`: no such signal"))
+                .hint("signals are named as kill(1) has them: TERM, HUP, 9"),
+        );
+    }
+    if image.is_none() {
+        for (option, is_given) in [
+            ("--entrypoint", args.entrypoint.is_some()),
+            ("--platform", args.platform.is_some()),
+            ("--pull", args.pull.is_some()),
+        ] {
+            if is_given {
+                note(
+                    Error::invalid(format!("use {option} without an image"))
+                        .hint("it says how an image is fetched or run; the root here is none"),
+                );
+            }
+        }
+    }
+    let wishes =
+        Wishes { entrypoint: args.entrypoint.as_deref().map(entrypoint), workdir: args.workdir.clone() };
+    match Error::all(problems) {
+        Some(e) => Err(e),
+        None => Ok(Request {
+            image,
+            wishes,
+            config: ContainerConfig {
+                version: VERSION,
+                root,
+                read_only: args.read_only,
+                keep: args.keep,
+                remove: args.rm,
+                args: words,
+                env,
+                workdir,
+                user: args.user.clone(),
+                hostname: args.hostname.clone(),
+                tty: args.tty,
+                interactive: args.interactive,
+                binds,
+                net: args.net.into(),
+                userns: args.userns.into(),
+                cap_add,
+                cap_drop,
+                rlimits,
+                limits,
+                cgroup_parent: args.cgroup_parent.clone(),
+                log,
+                stop_signal: args.stop_signal.clone(),
+                volumes: Vec::new(),
+                labels,
+            },
+        }),
+    }
+}
+
+/// The root as typed.
+enum Typed {
+    Root(Root),
+    /// The name of an image.
+    Image(String),
+}
+
+/// The root, and the command.
+fn root(args: &Args, note: &mut impl FnMut(Error)) -> (Typed, Vec<String>) {
+    let mut words = args.words.clone();
+    let in_place = args.rw.iter().any(String::is_empty);
+    let root = match &args.rootfs {
+        Some(dir) => {
+            let path = dir.canonicalize().context(|| format!("use `{}` as the root", dir.display()));
+            let path = path.and_then(|path| match path.is_dir() {
+                true => Ok(path),
+                false => Err(Error::invalid(format!("use `{}` as the root: not a directory", dir.display()))),
+            });
+            Typed::Root(Root::Directory { path: path.map_err(&mut *note).unwrap_or_default(), in_place })
+        }
+        None => {
+            if in_place {
+                note(
+                    Error::invalid("use --rw without a path: only --rootfs has a directory to change")
+                        .hint("name a path of the host that the program may change: --rw PATH"),
+                );
+            }
+            let first = if words.is_empty() { None } else { Some(words.remove(0)) };
+            match first.as_deref() {
+                Some("host") => {
+                    if words.first().is_some_and(|w| w.starts_with('-') && w != "--") {
+                        note(
+                            Error::invalid(format!(
+                                "use `{}` after `host`: options stand before it",
+                                words[0]
+                            ))
+                            .hint("taru run [OPTIONS] host -- COMMAND"),
+                        );
+                    }
+                    Typed::Root(Root::Host)
+                }
+                Some("--") | None => {
+                    note(
+                        Error::invalid("run without a root").hint(
+                            "name an image, or `host` for this host's own programs: taru run host -- sh",
+                        ),
+                    );
+                    Typed::Root(Root::Host)
+                }
+                Some(name) => Typed::Image(name.to_owned()),
+            }
+        }
+    };
+    if words.first().is_some_and(|w| w == "--") {
+        words.remove(0);
+    }
+    (root, words)
+}

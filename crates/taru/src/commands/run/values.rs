@@ -1,0 +1,118 @@
+//! Values of options as typed: mounts, limits of a process, capabilities, variables, labels.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use taru_engine::config::{Bind, Rlimit};
+use taru_stdx::{Context, Error, Result};
+use taru_sys::caps::Capabilities;
+
+pub(super) fn existing(path: &str) -> Result<PathBuf> {
+    Path::new(path).canonicalize().context(|| format!("find `{path}`"))
+}
+
+/// `SRC:DST`, `SRC:DST:ro`, `SRC:DST:rw`.
+pub(super) fn bind(text: &str) -> Result<Bind> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, destination, writable) = match parts[..] {
+        [source, destination] | [source, destination, "rw"] => (source, destination, true),
+        [source, destination, "ro"] => (source, destination, false),
+        _ => return Err(Error::invalid(format!("bind `{text}`")).hint("--bind SRC:DST or --bind SRC:DST:ro")),
+    };
+    let destination = PathBuf::from(destination);
+    if !destination.is_absolute() {
+        return Err(Error::invalid(format!("bind `{text}`: the destination is not an absolute path")));
+    }
+    let source = existing(source).context(|| format!("bind `{text}`"))?;
+    Ok(Bind { source, destination, writable })
+}
+
+/// `nofile=1024:4096`, `nofile=1024`, `core=unlimited`.
+pub(super) fn rlimit(text: &str) -> Result<Rlimit> {
+    const NAMES: [&str; 16] = [
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+    let bad = || {
+        Error::invalid(format!("parse `{text}` as a limit of a process"))
+            .hint(format!("NAME=SOFT[:HARD]; the names are {}", NAMES.join(", ")))
+    };
+    let (name, values) = text.split_once('=').ok_or_else(bad)?;
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_prefix("rlimit_").unwrap_or(&name);
+    if !NAMES.contains(&name) {
+        return Err(bad());
+    }
+    let value = |v: &str| match v {
+        "unlimited" | "infinity" | "-1" => Ok(u64::MAX),
+        v => v.parse().map_err(|_| bad()),
+    };
+    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+    let (soft, hard) = (value(soft)?, value(hard)?);
+    if soft > hard {
+        return Err(Error::invalid(format!("limit `{text}`: the soft limit is above the hard one")));
+    }
+    Ok(Rlimit { name: format!("RLIMIT_{}", name.to_ascii_uppercase()), soft, hard })
+}
+
+/// `net_admin`, `CAP_NET_ADMIN`, `all`.
+pub(super) fn capability(text: &str) -> Result<String> {
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
+    if name == "ALL" || Capabilities::named(name).is_some() {
+        return Ok(name.to_owned());
+    }
+    Err(Error::invalid(format!("use `{text}` as a capability: no such capability"))
+        .hint("capabilities(7) lists them"))
+}
+
+/// `NAME=VALUE` as it is; `NAME` with the value it has here, left out if it has none. The last of a name counts.
+pub(super) fn environment(list: &[String], note: &mut impl FnMut(Error)) -> Vec<String> {
+    let mut env: Vec<String> = Vec::new();
+    for text in list {
+        let name = text.split('=').next().unwrap_or_default();
+        if name.is_empty() {
+            note(Error::invalid(format!("set the variable `{text}`: it has no name")));
+            continue;
+        }
+        env.retain(|e| e.split('=').next() != Some(name));
+        if text.contains('=') {
+            env.push(text.clone());
+        } else if let Ok(value) = std::env::var(name) {
+            env.push(format!("{name}={value}"));
+        }
+    }
+    env
+}
+
+/// `NAME=VALUE`, or `NAME` for an empty value.
+pub(super) fn labels(list: &[String], note: &mut impl FnMut(Error)) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for text in list {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        if name.is_empty() {
+            note(Error::invalid(format!("set the label `{text}`: it has no name")));
+        }
+        labels.insert(name.to_owned(), value.to_owned());
+    }
+    labels
+}
+
+/// The words of `--entrypoint`: one program, or none to take the image's away.
+pub(super) fn entrypoint(text: &str) -> Vec<String> {
+    if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }
+}

@@ -1,0 +1,29 @@
+//! `taru store gc`: away with what nothing needs.
+
+use std::process::ExitCode;
+
+use taru_engine::image::remove;
+use taru_stdx::Result;
+
+use crate::commands::open;
+use crate::options::Global;
+use crate::output;
+
+/// Remove what no image, container or build needs any more
+///
+/// Left behind by a pull or a build that was killed, or by images that were replaced. Removing an image does it as
+/// well. Nothing that is in use, or being fetched, is touched.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) fn run(_: &Args, global: &Global) -> Result<ExitCode> {
+    let engine = open(global)?;
+    let freed = remove::collect(&engine)?;
+    output::line(&format!(
+        "removed {} blobs and {} layers, {}",
+        freed.blobs,
+        freed.layers,
+        output::bytes(freed.bytes.saturating_add(freed.layer_bytes))
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
