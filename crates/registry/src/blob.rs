@@ -133,7 +133,7 @@ impl BlobReader {
     /// Waits before the next try at this endpoint, or goes on to the next one and returns why.
     fn failed(&mut self, fault: Fault) -> Result<Option<Error>> {
         if let Again::Soon(after) = fault.again
-            && self.tries < self.client.0.settings.retries
+            && self.tries < self.client.0.retries(self.at, self.endpoints.len())
         {
             self.client.0.pause(self.tries, after)?;
             self.tries += 1;

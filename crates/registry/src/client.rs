@@ -123,8 +123,10 @@ impl Client {
         mut once: impl FnMut(&Endpoint) -> Tried<T>,
     ) -> Result<T> {
         let mut errors = Vec::new();
-        for endpoint in self.0.settings.registries.pull(reference, wanted)? {
-            match self.0.persist(|| once(&endpoint)) {
+        let endpoints = self.0.settings.registries.pull(reference, wanted)?;
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            let retries = self.0.retries(at, endpoints.len());
+            match self.0.persist_for(retries, || once(endpoint)) {
                 Ok(done) => return Ok(done),
                 Err(fault) if self.0.cancel.is_set() => return Err(wrap(what, reference, fault.error)),
                 Err(fault) => errors.push(fault.error),
@@ -142,12 +144,21 @@ pub(crate) fn wrap(what: &str, operand: impl std::fmt::Display, cause: Error) ->
 
 impl Shared {
     /// Tries again what failed for a passing reason.
-    pub(crate) fn persist<T>(&self, mut once: impl FnMut() -> Tried<T>) -> Tried<T> {
+    pub(crate) fn persist<T>(&self, once: impl FnMut() -> Tried<T>) -> Tried<T> {
+        self.persist_for(self.settings.retries, once)
+    }
+
+    /// How often endpoint number `at` of so many is tried again: a mirror once, as the next one may have it at once.
+    pub(crate) fn retries(&self, at: usize, endpoints: usize) -> u32 {
+        if at + 1 < endpoints { self.settings.retries.min(1) } else { self.settings.retries }
+    }
+
+    fn persist_for<T>(&self, retries: u32, mut once: impl FnMut() -> Tried<T>) -> Tried<T> {
         let mut tries = 0;
         loop {
             self.cancel.check()?;
             match once() {
-                Err(Fault { again: Again::Soon(after), error, .. }) if tries < self.settings.retries => {
+                Err(Fault { again: Again::Soon(after), error, .. }) if tries < retries => {
                     drop(error);
                     self.pause(tries, after)?;
                     tries += 1;
@@ -266,8 +277,8 @@ impl Shared {
         }
     }
 
-    /// Sends `request` and goes where redirects lead; returns how many there were, and how far from the Internet the first server was.
-    fn follow(
+    /// Sends `request` and goes where redirects lead, without credentials where that is another server; returns how many there were, and how far from the Internet the first server was.
+    pub(crate) fn follow(
         &self,
         request: &mut Request<'_>,
         is_insecure: &dyn Fn(&Origin) -> bool,

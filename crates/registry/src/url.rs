@@ -64,7 +64,9 @@ impl Origin {
         };
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         let is_v6 = text.starts_with('[');
-        if host.is_empty() || host.len() > 253 || !(is_v6 || host.bytes().all(is_plain)) {
+        // A host becomes the name of a directory in certs.d: it is no `..`.
+        let has_labels = host.strip_suffix('.').unwrap_or(host).split('.').all(|label| !label.is_empty());
+        if host.len() > 253 || !(is_v6 || (has_labels && host.bytes().all(is_plain))) {
             return Err(bad());
         }
         let port = match port {
@@ -252,6 +254,10 @@ mod tests {
             "https://user:pw@x/",
             "http://[::1/",
             "http://é/",
+            "http://../x",
+            "http://./x",
+            "http://.a/",
+            "http://a..b/",
         ] {
             let e = Url::parse(bad).unwrap_err();
             assert!(!e.to_string().contains("pw"), "{e}");

@@ -6,6 +6,7 @@ mod broken;
 mod cancel;
 mod floods;
 mod leads;
+mod lists;
 mod mirrors;
 mod proxies;
 mod push;

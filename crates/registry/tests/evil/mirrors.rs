@@ -73,6 +73,17 @@ fn a_blob_that_breaks_at_a_mirror_goes_on_at_the_registry() {
 }
 
 #[test]
+fn a_mirror_that_is_down_costs_one_more_try() {
+    let down = Server::start(|_, _, wire| wire.answer(503, &[], b""));
+    let own = Server::start(|_, _, wire| wire.answer(200, &[("Content-Type", media::MANIFEST)], IMAGE));
+    let (_dir, registries) = with_mirrors(&[&down], &own);
+    client_with(|s| (s.registries, s.retries) = (registries, 9))
+        .resolve(&"example.com/a:1".parse().unwrap())
+        .unwrap();
+    assert_eq!((down.seen().len(), own.seen().len()), (2, 1));
+}
+
+#[test]
 fn a_mirror_gets_the_credentials_for_itself_alone() {
     let mirror = Server::start(|_, _, wire| wire.answer(401, &[("WWW-Authenticate", "Basic")], b""));
     let own = Server::start(|request, _, wire| match request.header("authorization") {

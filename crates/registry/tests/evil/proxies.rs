@@ -72,6 +72,27 @@ fn a_public_registry_leads_to_no_private_address() {
 }
 
 #[test]
+fn docker_io_is_where_docker_has_it() {
+    let proxy = Server::start(|_, _, wire| wire.answer(502, &[], b""));
+    let client = client_with(|s| {
+        s.retries = 0;
+        s.proxies = proxies(&[("HTTPS_PROXY", format!("http://{}", proxy.host()))]);
+    });
+    client.resolve(&"debian".parse().unwrap()).unwrap_err();
+    client.search("docker.io", "x", 1).unwrap_err();
+    client.ping("index.docker.io").unwrap_err();
+    let asked: Vec<String> = proxy.seen().iter().map(|r| format!("{} {}", r.method, r.target)).collect();
+    assert_eq!(
+        asked,
+        [
+            "CONNECT registry-1.docker.io:443",
+            "CONNECT index.docker.io:443",
+            "CONNECT registry-1.docker.io:443"
+        ]
+    );
+}
+
+#[test]
 fn socks_connects_by_name() {
     let registry = Server::start(|_, _, wire| wire.answer(200, &[("Content-Type", media::MANIFEST)], IMAGE));
     let target = registry.host();
