@@ -70,6 +70,7 @@ fn walk(
             }
             if media::is_config(&manifest.config.media_type) && is_there(layout, &manifest.config) {
                 let image = Image::parse(&whole::read(layout, &manifest.config, limits::CONFIG)?)?;
+                image.agree_with(manifest.layers.len())?;
                 for chain in chain_ids(&image.rootfs.diff_ids) {
                     facts.edges.push((descriptor.digest.clone(), chain, LAYER));
                 }

@@ -4,7 +4,7 @@
 //! unpacked layer is collected, until that is let go.
 
 use rusqlite::{Transaction, params};
-use taru_oci::{Index, Reference};
+use taru_oci::{Descriptor, Reference};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::db::{self, Db, Explain};
@@ -18,6 +18,12 @@ pub const RECOVERED: &str = "recovered";
 
 /// An index.json of ten times as many images as anybody has.
 const INDEX: u64 = 64 << 20;
+
+/// An index.json of our own, which may be longer than one that a stranger may send.
+#[derive(serde::Deserialize)]
+struct Names {
+    manifests: Vec<Descriptor>,
+}
 
 /// Opens the database; one that is damaged is set aside, one that is missing is made from what is there.
 pub(crate) fn open(layout: &Layout, gate: &Gate) -> Result<Db> {
@@ -79,7 +85,7 @@ fn import(layout: &Layout, tx: &Transaction<'_>) -> Result<()> {
     }
     let Ok(bytes) = taru_stdx::fs::read_bounded(&layout.index(), INDEX) else { return Ok(()) };
     // A damaged index.json names nothing. The blobs are held, so an image can be named again by its digest.
-    let Ok(index) = serde_json::from_slice::<Index>(&bytes) else { return Ok(()) };
+    let Ok(index) = serde_json::from_slice::<Names>(&bytes) else { return Ok(()) };
     for mut descriptor in index.manifests {
         let name = descriptor.annotations.remove(REF_NAME);
         descriptor.annotations.remove(IMAGE_NAME);

@@ -5,7 +5,56 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use taru_stdx::{Error, Kind, Result};
 
-use crate::{Digest, Platform, limits};
+use crate::scan::{Shape, scan};
+use crate::{Digest, Platform, bounded, limits};
+
+const SHAPE: Shape = Shape::Fields(&[
+    ("created", Shape::Any),
+    ("author", Shape::Any),
+    ("architecture", Shape::Any),
+    ("os", Shape::Any),
+    ("variant", Shape::Any),
+    ("os.version", Shape::Any),
+    ("os.features", Shape::Any),
+    ("config", RUN),
+    ("rootfs", Shape::Fields(&[("type", Shape::Any), ("diff_ids", Shape::Any)])),
+    (
+        "history",
+        Shape::Fields(&[
+            ("created", Shape::Any),
+            ("created_by", Shape::Any),
+            ("author", Shape::Any),
+            ("comment", Shape::Any),
+            ("empty_layer", Shape::Any),
+        ]),
+    ),
+]);
+
+const RUN: Shape = Shape::Fields(&[
+    ("User", Shape::Any),
+    ("ExposedPorts", Shape::Any),
+    ("Env", Shape::Any),
+    ("Entrypoint", Shape::Any),
+    ("Cmd", Shape::Any),
+    (
+        "Healthcheck",
+        Shape::Fields(&[
+            ("Test", Shape::Any),
+            ("Interval", Shape::Any),
+            ("Timeout", Shape::Any),
+            ("StartPeriod", Shape::Any),
+            ("StartInterval", Shape::Any),
+            ("Retries", Shape::Any),
+        ]),
+    ),
+    ("ArgsEscaped", Shape::Any),
+    ("Volumes", Shape::Any),
+    ("WorkingDir", Shape::Any),
+    ("OnBuild", Shape::Any),
+    ("Labels", Shape::Any),
+    ("StopSignal", Shape::Any),
+    ("Shell", Shape::Any),
+]);
 
 /// The configuration of an image (OCI image specification, config.md, and what Docker adds to it).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +65,11 @@ pub struct Image {
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// What it was built for.
+    /// What it was built for; empty where nobody says (the configuration of a signature).
+    #[serde(default, deserialize_with = "bounded::or_default")]
     pub architecture: String,
-    /// Operating system.
+    /// Operating system; may be empty, too.
+    #[serde(default, deserialize_with = "bounded::or_default")]
     pub os: String,
     /// Version of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,7 +78,12 @@ pub struct Image {
     #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Windows only.
-    #[serde(default, rename = "os.features", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "os.features",
+        deserialize_with = "bounded::some_list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub os_features: Option<Vec<String>>,
     /// How it wants to be run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +91,11 @@ pub struct Image {
     /// Its layers.
     pub rootfs: RootFs,
     /// How it was made, a line an instruction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub history: Option<Vec<History>>,
 }
 
@@ -44,19 +104,35 @@ pub struct Image {
 #[serde(rename_all = "PascalCase")]
 pub struct RunConfig {
     /// `USER[:GROUP]`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "bounded::or_default", skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// `80/tcp`, `53/udp`, ...
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_map::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub exposed_ports: Option<BTreeMap<String, Empty>>,
     /// `NAME=VALUE`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub env: Option<Vec<String>>,
     /// The program and its first arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub entrypoint: Option<Vec<String>>,
     /// Its other arguments, or the program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cmd: Option<Vec<String>>,
     /// How to find out whether it is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,35 +141,62 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args_escaped: Option<bool>,
     /// Directories whose content is data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_map::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub volumes: Option<BTreeMap<String, Empty>>,
     /// Working directory.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "bounded::or_default", skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// Instructions for a build from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub on_build: Option<Vec<String>>,
     /// Words of whoever made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_map::<{ limits::ANNOTATIONS }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub labels: Option<BTreeMap<String, String>>,
     /// `SIGTERM`, or a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
     /// What the shell form of an instruction is run with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::some_list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub shell: Option<Vec<String>>,
 }
 
 /// `{}`: the value of a set that is written as a map.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Empty {}
+
+impl<'de> Deserialize<'de> for Empty {
+    /// Whatever stands there says no more than that the key is in the set.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Empty, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Empty {})
+    }
+}
 
 /// How to find out whether a container is well. Times are nanoseconds; 0 or absent is the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", ...]`, `["CMD-SHELL", "..."]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub test: Vec<String>,
     /// Between two checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +222,7 @@ pub struct RootFs {
     #[serde(rename = "type")]
     pub kind: String,
     /// The digest of each layer's tar, the lowest first.
+    #[serde(default, deserialize_with = "bounded::list::<{ limits::LAYERS }, _, _>")]
     pub diff_ids: Vec<Digest>,
 }
 
@@ -152,22 +256,32 @@ impl Image {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// [`Kind::Limit`] above the bounds of [`limits`]; [`Kind::Invalid`] for whatever is none.
+    /// [`Kind::Limit`] for too many bytes; [`Kind::Invalid`] above the other bounds of [`limits`], and for whatever is none.
     pub fn parse(bytes: &[u8]) -> Result<Image> {
         let what = || "read the image's configuration";
         if bytes.len() as u64 > limits::CONFIG {
             let text = format!("{}: {} bytes, at most {}", what(), bytes.len(), limits::CONFIG);
             return Err(Error::new(Kind::Limit, text));
         }
+        scan(bytes, SHAPE).map_err(|e| Error::invalid(what()).because(e))?;
         let image: Image = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what()).because(e))?;
         if image.rootfs.kind != "layers" {
             return Err(Error::invalid(format!("{}: a root of type `{}`", what(), image.rootfs.kind)));
         }
-        if image.rootfs.diff_ids.len() > limits::LAYERS {
-            let text = format!("{}: {} layers", what(), image.rootfs.diff_ids.len());
-            return Err(Error::new(Kind::Limit, text));
-        }
         Ok(image)
+    }
+
+    /// Whether it is the configuration of a manifest with so many layers: one diff id for each.
+    ///
+    /// # Errors
+    /// [`taru_stdx::Kind::Invalid`] if not: some would unpack the layers of one, some those of the other.
+    pub fn agree_with(&self, layers: usize) -> Result<()> {
+        let own = self.rootfs.diff_ids.len();
+        if own != layers {
+            let text = format!("read the image: {layers} layers in its manifest, {own} in its configuration");
+            return Err(Error::invalid(text));
+        }
+        Ok(())
     }
 
     /// What it was built for.

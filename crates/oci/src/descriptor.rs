@@ -4,7 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Platform};
+use crate::scan::Shape;
+use crate::{Digest, Platform, bounded, limits, platform};
+
+pub(crate) const SHAPE: Shape = Shape::Fields(&[
+    ("mediaType", Shape::Any),
+    ("digest", Shape::Any),
+    ("size", Shape::Any),
+    ("urls", Shape::Any),
+    ("annotations", Shape::Any),
+    ("platform", platform::SHAPE),
+    ("artifactType", Shape::Any),
+    ("data", Shape::Any),
+]);
 
 /// A pointer to content (OCI image specification, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,12 +27,21 @@ pub struct Descriptor {
     /// Its digest.
     pub digest: Digest,
     /// Its size in bytes. Content of any other size is not it, whatever its digest.
+    #[serde(deserialize_with = "bounded::size")]
     pub size: u64,
     /// Where else it is; never followed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::list::<{ limits::URLS }, _, _>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub urls: Vec<String>,
     /// Words of whoever made it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::map::<{ limits::ANNOTATIONS }, _, _>",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
     /// What it was built for; in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]

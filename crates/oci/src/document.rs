@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use taru_stdx::{Error, Kind, Result};
 
-use crate::{Descriptor, Digest, Platform, limits, media};
+use crate::scan::{Shape, scan};
+use crate::{Descriptor, Digest, Platform, bounded, descriptor, limits, media};
 
 /// What a reference leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +32,17 @@ pub struct Manifest {
     /// How to run it.
     pub config: Descriptor,
     /// Its layers, the lowest first.
+    #[serde(default, deserialize_with = "bounded::list::<{ limits::LAYERS }, _, _>")]
     pub layers: Vec<Descriptor>,
     /// The manifest that it says something about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Words of whoever made it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::map::<{ limits::ANNOTATIONS }, _, _>",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -53,12 +59,17 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The manifests; an index may lead to another.
+    #[serde(default, deserialize_with = "bounded::list::<{ limits::INDEX_ENTRIES }, _, _>")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that it says something about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Words of whoever made it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bounded::map::<{ limits::ANNOTATIONS }, _, _>",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -119,22 +130,52 @@ struct Either {
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "seen::<{ limits::LAYERS }, _>")]
+    layers: Seen,
+    #[serde(default, deserialize_with = "seen::<{ limits::INDEX_ENTRIES }, _>")]
+    manifests: Seen,
     // Fields of schema 1, whose presence makes a document ambiguous.
     #[serde(rename = "fsLayers")]
     fs_layers: Option<serde::de::IgnoredAny>,
     history: Option<serde::de::IgnoredAny>,
     subject: Option<Descriptor>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default, deserialize_with = "bounded::map::<{ limits::ANNOTATIONS }, _, _>")]
+    annotations: BTreeMap<String, String>,
 }
+
+/// The list that makes a document what it is: Go writes `null` for one without entries.
+#[derive(Default)]
+enum Seen {
+    #[default]
+    Absent,
+    Null,
+    List(Vec<Descriptor>),
+}
+
+fn seen<'de, const N: usize, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Seen, D::Error> {
+    Ok(bounded::some_list::<N, D, Descriptor>(deserializer)?.map_or(Seen::Null, Seen::List))
+}
+
+const SHAPE: Shape = Shape::Fields(&[
+    ("schemaVersion", Shape::Any),
+    ("mediaType", Shape::Any),
+    ("artifactType", Shape::Any),
+    ("config", descriptor::SHAPE),
+    ("layers", descriptor::SHAPE),
+    ("manifests", descriptor::SHAPE),
+    ("fsLayers", Shape::Any),
+    ("history", Shape::Any),
+    ("subject", descriptor::SHAPE),
+    ("annotations", Shape::Any),
+]);
 
 impl Document {
     /// Reads a document that came as `media_type` (empty or `application/octet-stream` where nobody said).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for schema 1; [`Kind::Limit`] above the bounds of [`limits`]; [`Kind::Invalid`] for whatever
+    /// [`Kind::Unsupported`] for schema 1; [`Kind::Limit`] for too many bytes; [`Kind::Invalid`] above the other bounds of [`limits`], and for whatever
     /// is not one document of one kind.
     pub fn parse(bytes: &[u8], media_type: &str) -> Result<Document> {
         let what = || "read the manifest";
@@ -146,6 +187,7 @@ impl Document {
         if media::is_schema1(media_type) {
             return Err(schema1());
         }
+        scan(bytes, SHAPE).map_err(|e| Error::invalid(what()).because(e))?;
         let either: Either = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what()).because(e))?;
         if either.schema_version == 1 || either.fs_layers.is_some() {
             return Err(schema1());
@@ -161,17 +203,15 @@ impl Document {
             (came, _) => came,
         }
         .to_owned();
-        let annotations = either.annotations.unwrap_or_default();
-        if annotations.len() > limits::ANNOTATIONS {
-            return Err(Error::new(Kind::Limit, format!("{}: {} annotations", what(), annotations.len())));
-        }
-        match (either.config, either.layers, either.manifests) {
-            (None, None, Some(manifests)) => {
+        // An index without entries says what it is by its type alone.
+        let manifests = match either.manifests {
+            Seen::Null if media::is_index(&said) => Seen::List(Vec::new()),
+            other => other,
+        };
+        match (either.config, either.layers, manifests) {
+            (None, Seen::Absent | Seen::Null, Seen::List(manifests)) => {
                 if !said.is_empty() && !media::is_index(&said) {
                     return Err(invalid(&format!("an index that calls itself `{said}`")));
-                }
-                if manifests.len() > limits::INDEX_ENTRIES {
-                    return Err(Error::new(Kind::Limit, format!("{}: {} entries", what(), manifests.len())));
                 }
                 Ok(Document::Index(Box::new(Index {
                     schema_version: 2,
@@ -179,16 +219,26 @@ impl Document {
                     artifact_type: either.artifact_type,
                     manifests,
                     subject: either.subject,
-                    annotations,
+                    annotations: either.annotations,
                 })))
             }
-            (Some(config), Some(layers), None) if either.history.is_none() => {
+            (Some(config), layers @ (Seen::Null | Seen::List(_)), Seen::Absent | Seen::Null)
+                if either.history.is_none() =>
+            {
                 if !said.is_empty() && !media::is_manifest(&said) {
                     return Err(invalid(&format!("a manifest that calls itself `{said}`")));
                 }
-                if layers.len() > limits::LAYERS {
-                    let text = format!("{}: {} layers, at most {}", what(), layers.len(), limits::LAYERS);
-                    return Err(Error::new(Kind::Limit, text));
+                let layers = match layers {
+                    Seen::List(layers) => layers,
+                    Seen::Absent | Seen::Null => Vec::new(),
+                };
+                let is_document =
+                    |t: &str| media::is_index(t) || media::is_manifest(t) || media::is_schema1(t);
+                for part in std::iter::once(&config).chain(&layers) {
+                    if is_document(&part.media_type) {
+                        let text = format!("a part of it is of the type `{}`", part.media_type);
+                        return Err(invalid(&text));
+                    }
                 }
                 Ok(Document::Manifest(Box::new(Manifest {
                     schema_version: 2,
@@ -197,7 +247,7 @@ impl Document {
                     config,
                     layers,
                     subject: either.subject,
-                    annotations,
+                    annotations: either.annotations,
                 })))
             }
             _ => Err(invalid("neither a manifest nor an index, or both")),

@@ -8,8 +8,10 @@
 //! image manifest version 2 schema 2, whose documents differ in their media types only.
 //!
 //! All of it comes from strangers. What two readers could understand in two ways is refused: keys that
-//! stand twice, an index that is a manifest too, a document whose own media type is not the one it came under.
+//! stand twice or are others' but for their case, an index that is a manifest too, a document whose own media type is not
+//! the one it came under. What nobody misunderstands is taken as it comes: fields that are not known, `null` for what is empty.
 
+mod bounded;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
@@ -18,6 +20,7 @@ pub mod limits;
 pub mod media;
 pub mod platform;
 pub mod reference;
+mod scan;
 
 pub use config::{Image, RunConfig};
 pub use descriptor::Descriptor;

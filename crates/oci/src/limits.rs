@@ -14,6 +14,16 @@ pub const INDEX_DEPTH: usize = 4;
 pub const LISTED: usize = 100_000;
 /// Annotations or labels of one object.
 pub const ANNOTATIONS: usize = 10_000;
+/// Entries of any other list in a configuration: variables, arguments, history, volumes.
+pub const ENTRIES: usize = 10_000;
+/// Other places that a descriptor tells.
+pub const URLS: usize = 100;
+/// Keys of all objects that are open at one place of a document, whatever they are.
+pub const KEYS: usize = 25_000;
+/// How deep arrays and objects may lie in each other.
+pub const DEPTH: usize = 64;
+/// Bytes of one blob: sizes are signed numbers of 64 bits to everybody else.
+pub const BLOB: u64 = i64::MAX as u64;
 /// Entries of a layer, whiteouts and links included.
 pub const LAYER_ENTRIES: u64 = 4_000_000;
 /// Bytes of a layer once decompressed.

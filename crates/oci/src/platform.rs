@@ -6,12 +6,25 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use taru_stdx::{Error, Result};
 
+use crate::scan::Shape;
+use crate::{bounded, limits};
+
+pub(crate) const SHAPE: Shape = Shape::Fields(&[
+    ("architecture", Shape::Any),
+    ("os", Shape::Any),
+    ("variant", Shape::Any),
+    ("os.version", Shape::Any),
+    ("os.features", Shape::Any),
+]);
+
 /// What an image was built for, in Go's words (GOOS, GOARCH).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// `amd64`, `arm64`, ...
+    #[serde(default, deserialize_with = "bounded::or_default")]
     pub architecture: String,
     /// `linux`.
+    #[serde(default, deserialize_with = "bounded::or_default")]
     pub os: String,
     /// `v8`, `v7`: a version of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -20,7 +33,12 @@ pub struct Platform {
     #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Windows only.
-    #[serde(default, rename = "os.features", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        rename = "os.features",
+        deserialize_with = "bounded::list::<{ limits::ENTRIES }, _, _>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub os_features: Vec<String>,
 }
 

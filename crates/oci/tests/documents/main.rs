@@ -1,0 +1,6 @@
+//! Documents as tools write them, and as attackers do.
+#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+
+mod hostile;
+mod memory;
+mod tools;
