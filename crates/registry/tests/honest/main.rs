@@ -8,3 +8,4 @@ mod policy;
 mod pull;
 mod push;
 mod support;
+mod token;
