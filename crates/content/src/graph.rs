@@ -48,6 +48,15 @@ fn need(layout: &Layout, descriptor: &Descriptor, facts: &mut Facts) -> bool {
     there
 }
 
+fn edge(facts: &mut Facts, parent: &Descriptor, child: &Digest, kind: i64) -> Result<()> {
+    if facts.edges.len() == limits::PARTS {
+        let text = format!("read the index `{}`: more than {} parts", parent.digest, limits::PARTS);
+        return Err(Error::new(Kind::Limit, text));
+    }
+    facts.edges.push((parent.digest.clone(), child.clone(), kind));
+    Ok(())
+}
+
 fn walk(
     layout: &Layout,
     descriptor: &Descriptor,
@@ -65,14 +74,14 @@ fn walk(
     match Document::parse(&bytes, &descriptor.media_type)? {
         Document::Manifest(manifest) => {
             for part in std::iter::once(&manifest.config).chain(&manifest.layers) {
-                facts.edges.push((descriptor.digest.clone(), part.digest.clone(), PART));
+                edge(facts, descriptor, &part.digest, PART)?;
                 need(layout, part, facts);
             }
             if media::is_config(&manifest.config.media_type) && is_there(layout, &manifest.config) {
                 let image = Image::parse(&whole::read(layout, &manifest.config, limits::CONFIG)?)?;
                 image.agree_with(manifest.layers.len())?;
                 for chain in chain_ids(&image.rootfs.diff_ids) {
-                    facts.edges.push((descriptor.digest.clone(), chain, LAYER));
+                    edge(facts, descriptor, &chain, LAYER)?;
                 }
             }
         }
@@ -86,13 +95,16 @@ fn walk(
             // Other platforms' manifests are not there, and one that is may be without its layers: one whole suffices.
             let mut best: Option<Facts> = None;
             for child in &index.manifests {
-                facts.edges.push((descriptor.digest.clone(), child.digest.clone(), CHILD));
+                edge(facts, descriptor, &child.digest, CHILD)?;
                 if !is_there(layout, child) {
                     continue;
                 }
-                let mut of_child = Facts::default();
-                walk(layout, child, depth - 1, visited, &mut of_child)?;
-                facts.edges.append(&mut of_child.edges);
+                // The edges are all of one list, which has a bound.
+                let edges = std::mem::take(&mut facts.edges);
+                let mut of_child = Facts { edges, ..Facts::default() };
+                let walked = walk(layout, child, depth - 1, visited, &mut of_child);
+                facts.edges = std::mem::take(&mut of_child.edges);
+                walked?;
                 let is_better = best.as_ref().is_none_or(|best| of_child.missing.len() < best.missing.len());
                 if is_better {
                     best = Some(of_child);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use taru_oci::{Algorithm, Descriptor, Digest, Index, media};
@@ -30,7 +30,7 @@ impl Layout {
     pub(crate) fn make(dir: &Path) -> Result<Layout> {
         let layout = Layout { dir: dir.to_owned() };
         if layout.dir.join("oci-layout").exists() && layout.ingest().is_dir() {
-            return Ok(layout);
+            return tighten(dir).map(|()| layout);
         }
         for dir in [dir, &layout.names(Algorithm::Sha256), &layout.names(Algorithm::Sha512), &layout.ingest()]
         {
@@ -40,6 +40,7 @@ impl Layout {
                 .create(dir)
                 .context(|| format!("make the directory `{}`", dir.display()))?;
         }
+        tighten(dir)?;
         sync_dir(&layout.dir.join("blobs"))?;
         // Last, and durable with all before it: the directory is a store from now on.
         taru_stdx::fs::replace(
@@ -133,6 +134,17 @@ impl Layout {
             .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
             .context(|| format!("write `{}`", path.display()))
     }
+}
+
+/// Layers hold programs with set-user-ID bits, and secrets: nobody else comes in, whoever made the directory.
+fn tighten(dir: &Path) -> Result<()> {
+    let what = || format!("look at the directory `{}`", dir.display());
+    let permissions = dir.metadata().context(what)?.permissions();
+    if permissions.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+        .context(|| format!("close the directory `{}` to others", dir.display()))
 }
 
 /// Makes the names in `dir` survive a power cut.

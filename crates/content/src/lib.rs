@@ -6,7 +6,7 @@
 //!   index.json          the names, for any OCI tool to read; rewritten from the database after each change
 //!   blobs/ALG/HEX       whole and verified, or not there
 //!   content.db          what is known of them (SQLite, write-ahead log); see `db`
-//!   ingest/             files being written; see `ingest`
+//!   ingest/             files being written; see `unfinished`
 //!   lock                byte 0: names of blobs against gc; byte N: lease N is alive; see `gate`
 //!   reserve/            room that is given up when the disk is full, so that removing still works
 //! ```
@@ -41,6 +41,7 @@ mod lease;
 mod recover;
 mod reserve;
 mod store;
+mod unfinished;
 mod usage;
 mod verify;
 mod whole;

@@ -12,6 +12,8 @@ pub const LAYERS: usize = 500;
 pub const INDEX_DEPTH: usize = 4;
 /// Names in a list of tags or repositories.
 pub const LISTED: usize = 100_000;
+/// Documents, configurations and layers, of all platforms, that one name may lead to.
+pub const PARTS: usize = 50_000;
 /// Annotations or labels of one object.
 pub const ANNOTATIONS: usize = 10_000;
 /// Entries of any other list in a configuration: variables, arguments, history, volumes.

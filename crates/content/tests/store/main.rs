@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // what tests share is a test, too
 
 mod damage;
+mod hostile;
 mod names;
 mod peers;
 mod support;
