@@ -42,7 +42,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ca-certificates", "fetching over https"),
     ("dpkg-dev", "unpacks Debian source packages: crun's test suite"),
     ("patchelf", "binds the peers of a later Debian release to their own libraries"),
-    ("mmdebstrap", "makes the root file system of the test machine"),
+    ("mmdebstrap", "makes the root file system of the test machine; bootstraps images"),
     ("user-mode-linux", "the test machine: a kernel with cgroup v2 as a process"),
     ("cpio", "packs the test machine's initial file system"),
     ("kmod", "finds the modules of the test machine's kernel"),

@@ -3,6 +3,7 @@
 //! ```text
 //! load, load_directory                 archives of images, directories     ──> content
 //! import, import_unified, import_split root file systems, system containers ──> content, as images of one layer
+//! bootstrap                            packages of a distribution, busybox  ──> content, likewise
 //! save, save_directory                 content ──> archives and directories
 //! LayerWriter, store_layer             the tar of a layer ──> content, packed and hashed in one pass
 //! ```
@@ -10,6 +11,7 @@
 //! where they are read: `load`, `save`, `root::system`, `squashfs`, `tar`. What is read comes from strangers: see `tar` and
 //! `load` for what is refused, [`taru_oci::limits`] for the bounds.
 
+mod bootstrap;
 mod decompress;
 mod image;
 mod load;
@@ -21,6 +23,7 @@ mod squashfs;
 mod tar;
 mod tree;
 
+pub use bootstrap::{Bootstrap, bootstrap};
 pub use image::About;
 pub use load::{Loaded, load, load_directory};
 pub use pack::{LayerWriter, StoredLayer, store_layer};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test
 
+mod bootstrap;
 mod hostile;
 mod load;
 mod memory;
