@@ -119,14 +119,13 @@ fn measure_exec(measure: &Measure, runtimes: &[Subject], bundle: &Bundle) -> Res
     Ok(samples)
 }
 
-/// Many containers started one after another and left running, listed, and removed.
+/// Many containers started one after another and left running, and removed; some of each runtime's at once, listed.
 fn scale(arguments: &Arguments, measure: &Measure, runtimes: &[Subject], bundle: &Bundle) -> Result<()> {
     let many = measure.rounds(arguments.containers);
-    let (mut starts, mut grown, mut lists, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut starts, mut grown, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
     for subject in runtimes {
         let start =
             many.run(&[subject.command(&["run", "--detach", "--bundle", &bundle.waiting(), "many-%n"])])?;
-        lists.extend(measure.rounds(9).run(&[subject.command(&["list"])])?);
         let delete = many.run(&[subject.command(&["delete", "--force", "many-%n"])])?;
         grown.extend(start.iter().map(|s| Row::growth(s.last_tenth() / s.first_tenth())));
         starts.extend(start);
@@ -135,8 +134,24 @@ fn scale(arguments: &Arguments, measure: &Measure, runtimes: &[Subject], bundle:
     let n = arguments.containers;
     table::print_times(&format!("`run --detach`, {n} times over"), &starts);
     table::print("the last tenth of them beside the first", &grown);
-    table::print_times(&format!("`list` with {n} running"), &lists);
     table::print_times(&format!("`delete --force` of each of {n}"), &deletes);
+    list_together(n.min(LISTED), measure, runtimes, bundle)
+}
+
+/// How many containers of each runtime are listed: all are there at once, so that the lists can be paired.
+const LISTED: u32 = 300;
+
+fn list_together(n: u32, measure: &Measure, runtimes: &[Subject], bundle: &Bundle) -> Result<()> {
+    let many = measure.rounds(n);
+    let name = |subject: &Subject| format!("{}-%n", subject.name);
+    for subject in runtimes {
+        many.run(&[subject.command(&["run", "--detach", "--bundle", &bundle.waiting(), &name(subject)])])?;
+    }
+    let lists: Vec<Case> = runtimes.iter().map(|subject| subject.command(&["list"])).collect();
+    table::print_times(&format!("`list` of {n}"), &measure.run(&lists)?);
+    for subject in runtimes {
+        many.run(&[subject.command(&["delete", "--force", &name(subject)])])?;
+    }
     Ok(())
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn unsafe_outside_sys(source: &Source) -> Vec<Violation> {
 /// end of a file may have them.
 pub(crate) fn threads(source: &Source) -> Vec<Violation> {
     let is_of_it = |name: &&str| source.path.starts_with(format!("crates/{name}/src"));
-    if !source.is_rust() || !ONE_THREAD.iter().any(|name| is_of_it(&name)) {
+    if !source.is_rust() || !ONE_THREAD.iter().any(is_of_it) {
         return Vec::new();
     }
     let own = source.text.split("\n#[cfg(test)]\n").next().unwrap_or_default();

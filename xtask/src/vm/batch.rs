@@ -14,6 +14,10 @@ use crate::workspace;
 /// The test executables that are about control groups, or use them all through. The others say nothing more on
 /// another kernel, need what the guest has not (engines, a compiler), or would take the better part of an hour.
 const ON_V2: &[&str] = &["cgroup", "events", "group", "limits", "oci", "state"];
+/// Those that need systemd as the first process.
+const UNDER_SYSTEMD: &[&str] = &["systemd"];
+/// The packages that hold these, and what they execute.
+const SYSTEMD_PACKAGES: &[&str] = &["-p=taru-tests", "-p=taru-cgroup", "-p=taru", "-p=taru-runtime-cli"];
 /// Tests that User-mode Linux's kernel 6.1 cannot pass, and what it lacks. They run all the same; each that fails
 /// is a skip.
 const LACKS: &[(&str, &str)] = &[
@@ -46,7 +50,9 @@ pub(super) fn run(options: &[OsString]) -> Result<ExitCode> {
 
 /// Runs every test in one boot and counts it.
 pub(crate) fn count(options: &[OsString], totals: &mut Totals) -> Result<()> {
-    let tests = tests()?;
+    let under_systemd = options.iter().any(|option| option == "--systemd");
+    let tests =
+        if under_systemd { tests(SYSTEMD_PACKAGES, UNDER_SYSTEMD)? } else { tests(&["--workspace"], ON_V2)? };
     // What the tests compile, they compile here: the guest has no compiler.
     workspace::check(workspace::cargo().args([
         "test",
@@ -69,16 +75,13 @@ pub(crate) fn count(options: &[OsString], totals: &mut Totals) -> Result<()> {
     Ok(())
 }
 
-/// Builds the integration tests; what they execute is built with them.
-fn tests() -> Result<Vec<Test>> {
-    let messages = workspace::output(workspace::cargo().args([
-        "test",
-        "--workspace",
-        "--quiet",
-        "--no-run",
-        "--tests",
-        "--message-format=json",
-    ]))?;
+/// Builds the integration tests of `packages` with the executables, and picks those called as in `names`.
+fn tests(packages: &[&str], names: &[&str]) -> Result<Vec<Test>> {
+    workspace::check(workspace::cargo().args(["build", "--quiet", "-p=taru", "-p=taru-runtime-cli"]))?;
+    let mut command = workspace::cargo();
+    command.arg("test").args(packages);
+    let messages =
+        workspace::output(command.args(["--quiet", "--no-run", "--tests", "--message-format=json"]))?;
     let mut tests = Vec::new();
     for line in messages.lines() {
         let message: Value =
@@ -87,7 +90,7 @@ fn tests() -> Result<Vec<Test>> {
         let is_test = target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"));
         let name = target["name"].as_str().unwrap_or_default();
         let manifest = message["manifest_path"].as_str().map(PathBuf::from);
-        let is_wanted = is_test && ON_V2.contains(&name);
+        let is_wanted = is_test && names.contains(&name);
         if let (true, Some(executable), Some(manifest)) =
             (is_wanted, message["executable"].as_str(), manifest)
         {
