@@ -7,6 +7,7 @@ mod exec;
 mod hooks;
 mod identity;
 mod invocation;
+mod labels;
 mod lifecycle;
 mod mounts;
 mod namespaces;

@@ -5,7 +5,7 @@
 //!          │         (initial   (root: an overlay; below it target/vm/root, made once by mmdebstrap)
 //!          │          file system)
 //!          ├ User-mode Linux: a process of this host, boots in two seconds      (default)
-//!          └ QEMU without KVM: cpuset, time namespaces, AppArmor, several CPUs  (--qemu; slow)
+//!          └ QEMU without KVM: cpuset, time namespaces, several CPUs            (--qemu; slow)
 //! ```
 //! The workspace is at its own path in the guest; what the guest writes is gone when it ends.
 

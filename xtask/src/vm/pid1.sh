@@ -9,6 +9,7 @@ if [ "${1:-}" != unit ]; then
     mount -t mqueue mqueue /dev/mqueue
     mount -t tmpfs -o mode=755 run /run
     mount -t tmpfs -o mode=1777 tmp /tmp
+    mount -t securityfs securityfs /sys/kernel/security
     mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup /sys/fs/cgroup
     ln -sf /proc/self/fd /dev/fd
     ln -sf fd/0 /dev/stdin; ln -sf fd/1 /dev/stdout; ln -sf fd/2 /dev/stderr

@@ -1,5 +1,5 @@
 //! QEMU without KVM: an emulated machine with Debian's own kernel, for what User-mode Linux lacks: cpuset, time
-//! namespaces, AppArmor, several CPUs. Ten times slower; on demand, not in CI.
+//! namespaces, several CPUs. Ten times slower; on demand, not in CI.
 //!
 //! Debian 12's QEMU 7.2 corrupts the memory of guests with kernels from 6.12 on; it is sound with 6.1 and this
 //! model of CPU.

@@ -12,6 +12,7 @@ use crate::{archive, setup, workspace};
 const SUITE: &str = "bookworm";
 /// What the tests execute in the guest, and what lets systemd be its first process.
 const PACKAGES: &[&str] = &[
+    "apparmor",
     "busybox-static",
     "ca-certificates",
     "crun",

@@ -1,5 +1,5 @@
 //! User-mode Linux: Debian's kernel 6.1 as a process of this host. It has cpu, io, memory and pids on cgroup v2,
-//! seccomp, overlay, veth and FUSE; no cpuset, no time namespaces, no checkpoints, one CPU.
+//! seccomp, overlay, veth, FUSE and AppArmor; no cpuset, no time namespaces, no checkpoints, one CPU.
 
 use std::fs;
 use std::path::Path;
@@ -46,6 +46,7 @@ pub(super) fn run(machine: &Machine) -> Result<i32> {
             "quiet",
             "panic=-1",
             "audit=0",
+            "lsm=apparmor",
         ])
         .arg("systemd.show_status=0");
     // The guest's memory is a file: on a file system of memory it costs no writing to disk.
