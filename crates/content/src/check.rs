@@ -117,6 +117,25 @@ impl Content {
         Ok(report)
     }
 
+    /// Hashes one blob again, for whoever doubts it (a layer that does not unpack); one that is broken is removed, so that
+    /// it is wanted and fetched again. Whether it is there and whole.
+    ///
+    /// # Errors
+    /// Any error of SQLite and of the file system when removing.
+    pub fn verify(&self, digest: &Digest) -> Result<bool> {
+        let path = self.0.layout.blob(digest);
+        if !path.exists() {
+            return Ok(false);
+        }
+        for Verified { digest, path, seen, verdict } in verify_all(vec![(digest.clone(), path)], &|_| ()) {
+            if verdict.is_err() {
+                self.0.remove_broken(&digest, &path, seen)?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Reads every record of an image.
     fn check_images(&self, repair: bool, report: &mut Report) -> Result<()> {
         let what = || "read the records of images".to_owned();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +10,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::params;
 use taru_oci::{Algorithm, Descriptor, Digest, Hasher};
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::fs::sync_file_range;
 
 use crate::db::{Durability, Explain, PART};
 use crate::lease::{Lease, protect};
@@ -46,11 +48,16 @@ pub struct Ingest {
     written: u64,
     /// Small writes gather here.
     buffer: Vec<u8>,
+    /// How much of the file is on its way to the disk.
+    started: u64,
     is_named: bool,
 }
 
 /// Small writes are gathered to this many bytes.
 const BUFFER: usize = 256 << 10;
+
+/// After this many bytes the disk begins: it works while the next come in, and the sync at the end waits for the last only.
+const AHEAD: u64 = 8 << 20;
 
 impl Content {
     /// Protects the blob by `lease` and says whether it is there, is to be written, or is being written by somebody.
@@ -165,6 +172,7 @@ impl Ingest {
             offset: 0,
             written: 0,
             buffer: Vec::new(),
+            started: 0,
             is_named: false,
         }
     }
@@ -186,7 +194,7 @@ impl Ingest {
             self.hasher.update(read);
             self.offset += count as u64;
         }
-        self.written = self.offset;
+        (self.written, self.started) = (self.offset, self.offset);
         Ok(())
     }
 
@@ -213,8 +221,17 @@ impl Ingest {
             Some(key) => key.algorithm(),
             None => self.hasher.algorithm(),
         });
-        (self.offset, self.written) = (0, 0);
+        (self.offset, self.written, self.started) = (0, 0, 0);
         Ok(())
+    }
+
+    /// Lets the disk begin with what is in the file. A hint, whose failure the sync at the end would tell.
+    fn write_ahead(&mut self) {
+        let in_file = self.written - self.buffer.len() as u64;
+        if in_file - self.started >= AHEAD {
+            let _ = sync_file_range(self.file.as_fd(), self.started, in_file - self.started);
+            self.started = in_file;
+        }
     }
 
     fn flush_buffer(&mut self) -> io::Result<()> {
@@ -316,6 +333,7 @@ impl Write for Ingest {
         }
         self.hasher.update(bytes);
         self.written = after;
+        self.write_ahead();
         Ok(bytes.len())
     }
 

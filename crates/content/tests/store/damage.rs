@@ -62,6 +62,22 @@ fn a_damaged_blob_is_named_with_its_images_and_healed_by_the_next_pull() {
 }
 
 #[test]
+fn a_blob_that_is_doubted_is_hashed_again() {
+    let dir = Dir::new();
+    let store = dir.store();
+    let [base, own, ..] = two_images(&store);
+    assert!(store.verify(&base.digest).unwrap());
+    fs::write(blob(&dir, &base.digest), b"the bass").unwrap();
+    assert_eq!(store.has(&base.digest).unwrap(), Some(8), "nobody looked");
+    assert!(!store.verify(&base.digest).unwrap());
+    assert!(!store.verify(&base.digest).unwrap());
+    assert!(store.verify(&own.digest).unwrap());
+    let lease = store.lease("pull").unwrap();
+    fetch(&store, &lease, &base, b"the base");
+    assert!(store.verify(&base.digest).unwrap());
+}
+
+#[test]
 fn a_damaged_document_is_not_believed_and_takes_nothing_with_it() {
     let dir = Dir::new();
     let store = dir.store();

@@ -26,7 +26,7 @@ pub use node::{Device, FileType, mkdirat, mknodat};
 pub use open::{How, OpenFlags, Resolve, openat, openat2};
 pub use root::{chdir, chroot, fchdir, getcwd, pivot_root};
 pub use stat::{MountId, Stat, fstat, statx};
-pub use statfs::{FsType, Statfs, StatfsFlags, fstatfs, sync, syncfs};
+pub use statfs::{FsType, Statfs, StatfsFlags, fstatfs, sync, sync_file_range, syncfs};
 
 /// The working directory, where a call wants a directory (`AT_FDCWD`).
 // SAFETY: AT_FDCWD is -100: not -1, never closed, and valid in every `*at` call for ever.
