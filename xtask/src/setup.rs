@@ -39,6 +39,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("docker-registry", "the peer of our registry client; the tests start their own, on loopback"),
     ("apache2-utils", "htpasswd: passwords for that registry"),
     ("openssl", "certificates and signatures for the tests of the registry client"),
+    ("btrfs-progs", "makes the file system of one driver's tests"),
+    ("umoci", "a peer that unpacks layers and makes them of trees"),
     ("ca-certificates", "fetching over https"),
     ("dpkg-dev", "unpacks Debian source packages: crun's test suite"),
     ("patchelf", "binds the peers of a later Debian release to their own libraries"),

@@ -13,9 +13,8 @@ use taru_stdx::{Context, Result};
 
 use crate::driver::Tree;
 use crate::layout::{self, Info, MANIFEST};
-use crate::staging::Remover;
 use crate::store::{Key, Snapshots};
-use crate::worker::{Compared, Job, Output, Root, Worker, WorkerIds};
+use crate::worker::{Compared, Job, Output, Root};
 
 /// How a container is compared with its layers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,14 +99,14 @@ impl Snapshots {
         let dir = self.root(key);
         let info = Info::read(&dir).context(what)?;
         let layers = self.chain(info.parent.as_ref()).context(what)?;
-        let is_host = matches!(self.remover.ids, WorkerIds::Host);
+        let is_host = self.workers.is_host();
         let (path, tree) = match self.driver.tree(&dir) {
             Tree::Upper(path) => (path, Compared::Upper { user_marks: !is_host || how.maps.is_some() }),
             Tree::Whole(path) => (path, Compared::Whole),
         };
         let manifests = manifests(&layers);
-        // A user's containers have the ids that the worker has.
-        let maps = how.maps.filter(|_| is_host);
+        // A user's containers have the ids that the worker has; a whole tree is an id-mapped mount in the container.
+        let maps = how.maps.filter(|_| is_host && matches!(tree, Compared::Upper { .. }));
         let job = Job::Compare { manifests, tree, output };
         self.run(Root { path: &path, maps }, job, read).context(what)
     }
@@ -115,8 +114,7 @@ impl Snapshots {
     /// Starts a worker that writes, reads all it writes, and hears how it ended.
     fn run(&self, root: Root<'_>, job: Job, read: impl FnOnce(File) -> Result<()>) -> Result<()> {
         let (from, to) = taru_sys::fd::pipe().context(|| "make a pipe")?;
-        let Remover { program, ids } = &self.remover;
-        let worker = Worker::start(program.as_deref(), ids, root, job, &[to.as_fd()])?;
+        let worker = self.workers.start(root, job, &[to.as_fd()])?;
         drop(to);
         let was_read = read(File::from(from));
         match was_read {
@@ -141,7 +139,7 @@ impl Snapshots {
             Info::read(&dir).context(what)?;
         }
         let mut broken = Vec::new();
-        let job = Job::Check { manifests: manifests(&dirs) };
+        let job = Job::Check { manifests: manifests(&dirs), stacked: self.driver.is_cumulative() };
         let done = self.run(Root::plain(&dir.join(layout::TREE)), job, |from| {
             let mut from = BufReader::new(from);
             while let Some(path) = field(&mut from)? {

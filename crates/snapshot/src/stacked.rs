@@ -59,8 +59,10 @@ impl Stacked {
                     top = Some((at, record));
                 }
             }
-            let Some((at, record)) = top else { continue };
+            let Some((at, mut record)) = top else { continue };
             if record.kind.is_directory() {
+                // What it hides is not in the stack.
+                record.kind = Kind::Directory { is_opaque: false };
                 self.above.push((path, visible));
             } else {
                 self.above.push((path, 0));

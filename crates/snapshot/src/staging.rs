@@ -7,44 +7,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use taru_rootdir::RootDir;
 use taru_stdx::{Context, Result};
 use taru_sys::flock;
 
 use crate::layout::ensure;
-use crate::worker::{Job, Root, Worker, WorkerIds};
-
-/// How files are removed: by this process, or by a child that has their owners' ids.
-#[derive(Debug, Clone)]
-pub(crate) struct Remover {
-    pub(crate) program: Option<PathBuf>,
-    pub(crate) ids: WorkerIds,
-}
-
-impl Remover {
-    /// Removes the directory `path` and all in it.
-    pub(crate) fn remove(&self, path: &Path) -> Result<()> {
-        let what = || format!("remove `{}`", path.display());
-        if matches!(self.ids, WorkerIds::Mapped(_)) && path.is_dir() {
-            let worker =
-                Worker::start(self.program.as_deref(), &self.ids, Root::plain(path), Job::Empty, &[]);
-            worker.and_then(Worker::finish).context(what)?;
-        }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-        RootDir::open(parent)?.remove_all(Path::new(name)).context(what)
-    }
-}
+use crate::worker::Workers;
 
 /// A directory of ours in `staging/`; removed when dropped.
 pub(crate) struct Staging {
     pub(crate) path: PathBuf,
-    remover: Remover,
+    workers: Workers,
     _lock: File,
 }
 
 impl Staging {
     /// An empty one.
-    pub(crate) fn new(parent: &Path, remover: &Remover) -> Result<Staging> {
+    pub(crate) fn new(parent: &Path, workers: &Workers) -> Result<Staging> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +33,7 @@ impl Staging {
             }
             ensure(&path, 0o700)?;
             if let Some(lock) = own(&path).context(what)? {
-                return Ok(Staging { path, remover: remover.clone(), _lock: lock });
+                return Ok(Staging { path, workers: workers.clone(), _lock: lock });
             }
         }
     }
@@ -72,7 +50,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // What cannot be removed now is garbage of the next start.
-        let _ = self.remover.remove(&self.path);
+        let _ = self.workers.remove(&self.path);
     }
 }
 
@@ -90,13 +68,13 @@ fn own(path: &Path) -> Result<Option<File>> {
 }
 
 /// Removes what dead owners left in `parent`.
-pub(crate) fn collect(parent: &Path, remover: &Remover) -> Result<()> {
+pub(crate) fn collect(parent: &Path, workers: &Workers) -> Result<()> {
     let what = || format!("list `{}`", parent.display());
     for entry in fs::read_dir(parent).context(what)? {
         let path = entry.context(what)?.path();
         if path.is_dir() {
             if let Some(_lock) = own(&path)? {
-                remover.remove(&path)?;
+                workers.remove(&path)?;
             }
         } else {
             fs::remove_file(&path).context(|| format!("remove `{}`", path.display()))?;

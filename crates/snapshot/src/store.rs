@@ -10,8 +10,8 @@ use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::driver::{Driver, DriverKind, Rootfs};
 use crate::layout::{self, DRIVER, Info, LAYERS, LOCKS, ROOTS, STAGING, ensure, sync_dir};
-use crate::staging::{Remover, Staging, collect};
-use crate::worker::WorkerIds;
+use crate::staging::{Staging, collect};
+use crate::worker::{WorkerIds, Workers};
 use taru_mount::idmap::IdMaps;
 
 /// Whose the ids in the store are.
@@ -55,7 +55,7 @@ impl Key {
 pub struct Snapshots {
     pub(crate) dir: PathBuf,
     pub(crate) driver: Box<dyn Driver>,
-    pub(crate) remover: Remover,
+    pub(crate) workers: Workers,
     pub(crate) squash: bool,
 }
 
@@ -95,15 +95,15 @@ impl Snapshots {
             Ids::Subordinate(maps) => WorkerIds::Mapped(maps),
         };
         let dir = fs::canonicalize(dir).context(|| format!("open `{}`", dir.display()))?;
-        let remover = Remover { program: None, ids };
-        collect(&dir.join(STAGING), &remover)?;
-        Ok(Snapshots { dir, driver: driver.driver(), remover, squash })
+        let workers = Workers { program: None, ids, special: driver.special() };
+        collect(&dir.join(STAGING), &workers)?;
+        Ok(Snapshots { dir, driver: driver.driver(), workers, squash })
     }
 
     /// Has the disposable child be `program`, which calls [`crate::worker_main`], and not this very executable.
     #[must_use]
     pub fn with_worker(mut self, program: &Path) -> Snapshots {
-        self.remover.program = Some(program.to_owned());
+        self.workers.program = Some(program.to_owned());
         self
     }
 
@@ -163,11 +163,8 @@ impl Snapshots {
         }
         let layers = self.chain(parent).context(what)?;
         let staging = self.stage()?;
-        self.driver.prepare(&staging.path, &layers).context(what)?;
-        if matches!(self.remover.ids, WorkerIds::Host) {
-            for entry in fs::read_dir(&staging.path).context(what)? {
-                chown(entry.context(what)?.path(), Some(owner.0), Some(owner.1)).context(what)?;
-            }
+        self.driver.prepare(&staging.path, &layers, owner, &self.workers).context(what)?;
+        if self.workers.is_host() {
             // Root of the container passes, everybody else stays outside: set-uid files are in there.
             chown(&staging.path, None, Some(owner.1)).context(what)?;
         }
@@ -227,7 +224,7 @@ impl Snapshots {
     }
 
     pub(crate) fn stage(&self) -> Result<Staging> {
-        Staging::new(&self.dir.join(STAGING), &self.remover)
+        Staging::new(&self.dir.join(STAGING), &self.workers)
     }
 
     /// Makes all that was written durable.
@@ -245,7 +242,7 @@ impl Snapshots {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             moved => moved.context(what)?,
         }
-        self.remover.remove(&staging.path)?;
+        self.workers.remove(&staging.path)?;
         staging.keep();
         Ok(())
     }

@@ -17,11 +17,11 @@ use taru_sys::fs::OpenFlags;
 use taru_sys::xattr;
 
 use crate::inherit::{self, Below};
-use crate::layout::{self, Info, LAYERS, LOCKS, MANIFEST, TREE, ensure, file_name, sync_dir};
+use crate::layout::{self, Info, LAYERS, LOCKS, MANIFEST, file_name, sync_dir};
 use crate::lock::Lock;
-use crate::staging::{Remover, Staging};
+use crate::staging::Staging;
 use crate::store::Snapshots;
-use crate::worker::{Job, Report, Root, Worker, WorkerIds};
+use crate::worker::{Job, Report, Root};
 
 /// A layer to be unpacked.
 pub struct Unpack {
@@ -144,23 +144,27 @@ impl Batch<'_> {
 
     fn one(&self, at: usize, layer: &Unpack, progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<Staging> {
         let staging = self.store.stage()?;
-        let tree = staging.path.join(TREE);
-        ensure(&tree, 0o755)?;
+        let driver = &self.store.driver;
+        // What holds all that is below begins with it.
+        let parents = match driver.is_cumulative() {
+            true => self.wait_for_parents(at, layer)?,
+            false => Vec::new(),
+        };
+        let tree = driver.begin(&staging.path, &parents, &self.store.workers)?;
         let file = |name: &str| {
             let path = staging.path.join(name);
             let open = File::options().read(true).write(true).create_new(true).open(&path);
             open.context(|| format!("make `{}`", path.display()))
         };
         let (spill, raw) = (file("spill")?, file("raw")?);
-        let is_host = matches!(self.store.remover.ids, WorkerIds::Host);
+        let is_host = self.store.workers.is_host();
         let job = Job::Unpack {
             sha512: layer.diff_id.algorithm() == Algorithm::Sha512,
             squash: self.store.squash,
             skip_devices: !is_host,
         };
         let fds = [layer.blob.as_fd(), spill.as_fd(), raw.as_fd()];
-        let Remover { program, ids } = &self.store.remover;
-        let mut worker = Worker::start(program.as_deref(), ids, Root::plain(&tree), job, &fds)?;
+        let mut worker = self.store.workers.start(Root::plain(&tree), job, &fds)?;
         let (diff_id, size, entries) = loop {
             match worker.report()? {
                 Report::Progress(bytes) => progress(&layer.chain, bytes),
@@ -180,12 +184,14 @@ impl Batch<'_> {
         let manifest = file(MANIFEST)?;
         let keep = adopted.try_clone().context(|| "keep a file open")?;
         let root = RootDir::open(&tree)?;
-        inherit::complete(raw, &below, manifest, keep, |path| match is_host {
+        let marks = is_host && !driver.is_cumulative();
+        inherit::complete(raw, &below, manifest, keep, |path| match marks {
             true => set_opaque(&root, path),
             false => Ok(()),
         })?;
         worker.adopt(&adopted)?;
         worker.finish()?;
+        driver.end(&staging.path, &self.store.workers)?;
         for name in ["spill", "raw", "adopted"] {
             fs::remove_file(staging.path.join(name)).context(|| format!("remove `{name}`"))?;
         }

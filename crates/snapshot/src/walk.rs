@@ -4,7 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -63,15 +63,11 @@ impl Walk {
                 names.extend(entries.into_iter().map(|entry| entry.name));
             }
             names.sort_by(|a, b| b.cmp(a));
-            fs::fchdir(fd.as_fd()).context(what)?;
             self.levels.push(Level { fd, path, names });
         }
         while let Some(level) = self.levels.last_mut() {
             let Some(next) = level.names.pop() else {
                 self.levels.pop();
-                if let Some(above) = self.levels.last() {
-                    fs::fchdir(above.fd.as_fd()).context(|| "walk")?;
-                }
                 continue;
             };
             let path = join(&level.path, next.as_bytes());
@@ -101,19 +97,34 @@ impl Walk {
         self.pending = None;
     }
 
+    /// The directory of what was given last.
+    fn dir(&self) -> BorrowedFd<'_> {
+        self.levels.last().map_or(fs::CWD, |level| level.fd.as_fd())
+    }
+
+    /// Makes the directory of what was given last the working directory (before 6.13 no call reads attributes of a link by
+    /// descriptor), and gives its name there.
+    fn enter<'f>(&self, found: &'f Found) -> taru_sys::Result<&'f Path> {
+        let (_, last) = split(&found.path);
+        match &self.pending {
+            Some((root, path)) if path.is_empty() => fs::fchdir(root).map(|()| Path::new(".")),
+            _ => fs::fchdir(self.dir()).map(|()| name(last)),
+        }
+    }
+
     /// Opens what was given last, a file.
     pub(crate) fn open(&self, found: &Found) -> Result<File> {
         let (_, last) = split(&found.path);
         // Not waiting, should a fifo have come in its place.
         let flags = OpenFlags::NOFOLLOW | OpenFlags::NONBLOCK;
-        let fd = fs::openat(fs::CWD, name(last), flags, 0);
+        let fd = fs::openat(self.dir(), name(last), flags, 0);
         fd.map(File::from).context(|| format!("open `{}`", found.path.escape_ascii()))
     }
 
     /// The text of what was given last, a symbolic link.
     pub(crate) fn read_link(&self, found: &Found) -> Result<Vec<u8>> {
         let (_, last) = split(&found.path);
-        let text = fs::readlinkat(fs::CWD, name(last));
+        let text = fs::readlinkat(self.dir(), name(last));
         text.map(|text| text.into_os_string().into_vec())
             .context(|| format!("read the link `{}`", found.path.escape_ascii()))
     }
@@ -121,8 +132,7 @@ impl Walk {
     /// Extended attributes of what was given last, those that `keep` is true of, sorted.
     pub(crate) fn xattrs(&self, found: &Found, keep: impl Fn(&[u8]) -> bool) -> Result<Xattrs> {
         let what = || format!("read the attributes of `{}`", found.path.escape_ascii());
-        let (_, last) = split(&found.path);
-        let path = if last.is_empty() { Path::new("/") } else { name(last) };
+        let path = self.enter(found).context(what)?;
         let names = match xattr::llistxattr(path) {
             Err(e) if [errno::NOTSUP, errno::NOENT].contains(&e.errno()) => return Ok(Vec::new()),
             names => names.context(what)?,
@@ -140,8 +150,7 @@ impl Walk {
 
     /// One attribute of what was given last.
     pub(crate) fn xattr(&self, found: &Found, attribute: &str) -> Option<Vec<u8>> {
-        let (_, last) = split(&found.path);
-        let path = if last.is_empty() { Path::new("/") } else { name(last) };
+        let path = self.enter(found).ok()?;
         xattr::lgetxattr(path, OsStr::new(attribute)).ok()
     }
 }

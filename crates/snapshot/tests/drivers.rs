@@ -1,10 +1,13 @@
 //! What every driver must do: one suite, run over each.
 
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
 mod common;
 
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt, chown, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use common::{Header, Scratch, Tar, describe, is_root, mount, unpack, worker};
 use taru_snapshot::{ChangeKind, Diff, DriverKind, Ids, Key, Snapshots};
@@ -178,5 +181,49 @@ fn overlay() {
     in_namespaces(&["--mount", "--propagation", "private"], || {
         let scratch = Scratch::new();
         suite(&scratch.0, DriverKind::Overlay);
+    });
+}
+
+#[test]
+fn directories() {
+    if !is_root("directories") {
+        return;
+    }
+    in_namespaces(&["--mount", "--propagation", "private"], || {
+        let scratch = Scratch::new();
+        suite(&scratch.0, DriverKind::Directory);
+    });
+}
+
+#[test]
+fn btrfs() {
+    if !is_root("btrfs") {
+        return;
+    }
+    in_namespaces(&["--mount", "--propagation", "private"], || {
+        let scratch = Scratch::new();
+        let run = |program: &str, arguments: &[&str]| {
+            let done = Command::new(program).current_dir(&scratch.0).args(arguments).output();
+            done.is_ok_and(|done| done.status.success())
+        };
+        fs::File::create(scratch.0.join("disk")).unwrap().set_len(256 << 20).unwrap();
+        fs::create_dir(scratch.0.join("mnt")).unwrap();
+        if !run("mkfs.btrfs", &["-q", "disk"]) || !run("mount", &["-o", "loop", "disk", "mnt"]) {
+            return taru_testkit::skip(
+                "btrfs",
+                "mkfs.btrfs (btrfs-progs), loop devices and btrfs in the kernel",
+            );
+        }
+        suite(&scratch.0.join("mnt"), DriverKind::Btrfs);
+        // No subvolume is left.
+        let left =
+            Command::new("btrfs").args(["subvolume", "list"]).arg(scratch.0.join("mnt")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+        let error = Snapshots::open(&scratch.0.join("ext"), DriverKind::Btrfs, Ids::Host)
+            .unwrap()
+            .prepare(&Key::container("x").unwrap(), None, (0, 0))
+            .unwrap_err();
+        assert!(error.hints().contains(&"this is no btrfs"), "{error:?}");
+        assert!(run("umount", &["--lazy", "mnt"]));
     });
 }

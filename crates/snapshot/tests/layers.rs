@@ -1,5 +1,7 @@
 //! Layers come whole or not at all, and keep what the layers below say.
 
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
 mod common;
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

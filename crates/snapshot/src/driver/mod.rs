@@ -3,19 +3,32 @@
 //! A driver knows nothing of chains, locks or durability: it is given directories. Those of a layer or a container are
 //! its own inside; [`crate::Snapshots`] makes, renames and removes them as a whole.
 
+mod btrfs;
+mod directory;
 mod overlay;
 
 use std::path::{Path, PathBuf};
 
 use taru_stdx::Result;
 
-pub(crate) use overlay::Overlay;
+use btrfs::Btrfs;
+use directory::Directory;
+use overlay::Overlay;
+
+use crate::worker::Workers;
+
+/// Where a layer's changes are unpacked in a tree that holds what is below, too.
+const CHANGES: &str = ".taru-changes";
 
 /// Which driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverKind {
     /// Layers are stacked by the kernel's overlay file system.
     Overlay,
+    /// Layers and containers are whole copies; content is shared where the file system can.
+    Directory,
+    /// Layers and containers are subvolumes of btrfs.
+    Btrfs,
 }
 
 impl DriverKind {
@@ -23,6 +36,8 @@ impl DriverKind {
     pub fn name(self) -> &'static str {
         match self {
             DriverKind::Overlay => "overlay",
+            DriverKind::Directory => "dir",
+            DriverKind::Btrfs => "btrfs",
         }
     }
 
@@ -30,6 +45,23 @@ impl DriverKind {
     pub(crate) fn driver(self) -> Box<dyn Driver> {
         match self {
             DriverKind::Overlay => Box::new(Overlay),
+            DriverKind::Directory => Box::new(Directory),
+            DriverKind::Btrfs => Box::new(Btrfs),
+        }
+    }
+
+    /// Of this name.
+    pub fn named(name: &str) -> Option<DriverKind> {
+        [DriverKind::Overlay, DriverKind::Directory, DriverKind::Btrfs]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
+    /// Removes what is no plain directory of it; `false` for what is.
+    pub(crate) fn special(self) -> fn(&Path) -> bool {
+        match self {
+            DriverKind::Btrfs => btrfs::remove,
+            DriverKind::Overlay | DriverKind::Directory => |_| false,
         }
     }
 }
@@ -55,11 +87,24 @@ pub enum Rootfs {
 
 /// Layers and root file systems in one way of keeping them.
 pub trait Driver: Send + Sync {
-    /// Makes a writable tree in the empty directory `dir` over `layers` (directories of layers, topmost first).
+    /// Makes a layer's `tree` in the empty directory `dir` over `layers` (directories of layers, topmost first), and gives the
+    /// directory that the layer's tar is unpacked in, as overlay would stack it.
     ///
     /// # Errors
     /// Any error of the file system.
-    fn prepare(&self, dir: &Path, layers: &[PathBuf]) -> Result<()>;
+    fn begin(&self, dir: &Path, layers: &[PathBuf], workers: &Workers) -> Result<PathBuf>;
+
+    /// Makes `tree` what the layer is, now that its tar is unpacked.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    fn end(&self, dir: &Path, workers: &Workers) -> Result<()>;
+
+    /// Makes a container's writable tree in the empty directory `dir` over `layers`. `owner`: who root is in the container.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    fn prepare(&self, dir: &Path, layers: &[PathBuf], owner: (u32, u32), workers: &Workers) -> Result<()>;
 
     /// What is to be mounted as the root of the container in `dir`.
     fn mounts(&self, dir: &Path, layers: &[PathBuf]) -> Rootfs;

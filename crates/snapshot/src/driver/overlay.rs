@@ -1,14 +1,15 @@
 //! The kernel's overlay: a layer is the tree of its own changes, a container two directories.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Result};
 use taru_sys::fs::{AtFlags, CWD, utimensat};
 
 use super::{Driver, Rootfs, Tree};
-use crate::layout::TREE;
+use crate::layout::{TREE, ensure};
+use crate::worker::Workers;
 
 /// The driver.
 pub(crate) struct Overlay;
@@ -17,10 +18,24 @@ const UPPER: &str = "upper";
 const WORK: &str = "work";
 
 impl Driver for Overlay {
-    fn prepare(&self, dir: &Path, layers: &[PathBuf]) -> Result<()> {
+    fn begin(&self, dir: &Path, _: &[PathBuf], _: &Workers) -> Result<PathBuf> {
+        let tree = dir.join(TREE);
+        ensure(&tree, 0o755)?;
+        Ok(tree)
+    }
+
+    fn end(&self, _: &Path, _: &Workers) -> Result<()> {
+        Ok(())
+    }
+
+    fn prepare(&self, dir: &Path, layers: &[PathBuf], owner: (u32, u32), workers: &Workers) -> Result<()> {
         let what = || format!("prepare `{}`", dir.display());
         for (name, mode) in [(UPPER, 0o755), (WORK, 0o700)] {
-            DirBuilder::new().mode(mode).create(dir.join(name)).context(what)?;
+            let path = dir.join(name);
+            DirBuilder::new().mode(mode).create(&path).context(what)?;
+            if workers.is_host() {
+                chown(&path, Some(owner.0), Some(owner.1)).context(what)?;
+            }
         }
         // The root's own attributes are those of the upper directory.
         if let Some(top) = layers.first() {

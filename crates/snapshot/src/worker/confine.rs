@@ -148,6 +148,16 @@ pub(super) fn enter(root: &Path, shift: Option<(Map, Map)>, read_only: bool) -> 
     fs::openat(CWD, Path::new("/"), OpenFlags::DIRECTORY, 0).context(what)
 }
 
+/// The directory `path` as a mount of its own that is attached nowhere and read-only: nothing lies above it either.
+pub(super) fn view(path: &Path) -> Result<OwnedFd> {
+    let what = || "open the tree to be copied";
+    let dir = fs::openat(CWD, path, OpenFlags::PATH | OpenFlags::DIRECTORY, 0).context(what)?;
+    let mount = Mount::bind(dir.as_fd(), false).context(what)?;
+    let set = Attr::NOSUID | Attr::NODEV | Attr::NOEXEC | Attr::RDONLY;
+    mount.attributes(set, Attr::default(), false).context(what)?;
+    fs::openat(mount.as_fd(), Path::new("."), OpenFlags::DIRECTORY, 0).context(what)
+}
+
 /// Sets a resource limit, for ever.
 pub(super) fn limit(name: &str, value: u64) -> Result<()> {
     let what = || format!("limit `{name}`");
@@ -157,7 +167,7 @@ pub(super) fn limit(name: &str, value: u64) -> Result<()> {
 }
 
 /// Gives up all that is not needed below `root`. To be done before any thread is started: threads inherit it.
-pub(super) fn confine(root: BorrowedFd<'_>, keep: Capabilities) -> Result<()> {
+pub(super) fn confine(root: BorrowedFd<'_>, reads: Option<BorrowedFd<'_>>, keep: Capabilities) -> Result<()> {
     limit("data", MEMORY)?;
     limit("core", 0)?;
     limit("memlock", 0)?;
@@ -169,7 +179,9 @@ pub(super) fn confine(root: BorrowedFd<'_>, keep: Capabilities) -> Result<()> {
     let abi = landlock::abi();
     if abi > 0 {
         let all = AccessFs::all(abi).without(AccessFs::EXECUTE | AccessFs::IOCTL_DEV | AccessFs::MAKE_SOCK);
-        landlock::restrict(abi, &[(root, all)]).context(|| "give up the rest of the file system")?;
+        let mut rules = vec![(root, all)];
+        rules.extend(reads.map(|dir| (dir, AccessFs::READ_FILE | AccessFs::READ_DIR)));
+        landlock::restrict(abi, &rules).context(|| "give up the rest of the file system")?;
     }
     taru_seccomp::load(&taru_seccomp::compile(&profile())?).map(drop)
 }
@@ -182,13 +194,16 @@ fn rule(names: &[&str], action: Action, errno: Option<u32>, args: Vec<Arg>) -> R
 fn profile() -> Profile {
     const CLONE_THREAD: u64 = 0x0001_0000;
     const ENOSYS: u32 = 38;
+    const FICLONE: u64 = 0x4004_9409;
     let mut profile = Profile::new(Action::Errno);
     let is_thread = Arg { index: 0, value: CLONE_THREAD, value_two: CLONE_THREAD, op: Op::MaskedEq };
+    let is_clone_of_file = Arg { index: 1, value: FICLONE, value_two: 0, op: Op::Eq };
     profile.rules = vec![
         rule(CALLS, Action::Allow, None, Vec::new()),
         // clone3's flags lie in memory, where no filter sees them: the C library then falls back to clone.
         rule(&["clone3"], Action::Errno, Some(ENOSYS), Vec::new()),
         rule(&["clone"], Action::Allow, None, vec![is_thread]),
+        rule(&["ioctl"], Action::Allow, None, vec![is_clone_of_file]),
     ];
     profile
 }

@@ -18,11 +18,13 @@ mod confine;
 mod launch;
 mod run;
 mod wire;
+mod workers;
 
 use std::process::ExitCode;
 
-pub(crate) use launch::{Root, Worker, WorkerIds};
+pub(crate) use launch::{Root, WorkerIds};
 pub(crate) use wire::{Compared, Job, Output, Report};
+pub use workers::Workers;
 
 /// The zeroth argument that the child is executed with.
 const ARGV0: &str = "taru-snapshot-worker";

@@ -17,7 +17,6 @@ use taru_sys::{errno, signal, user};
 
 use super::confine;
 use super::wire::{Compared, Job, Map, Order, Output, Report, Users, algorithm, receive, send};
-use crate::check;
 use crate::differ::{self, Layer, List, Sink};
 use crate::inherit::{Below, resolved};
 use crate::manifest::{Lines, Search};
@@ -26,6 +25,7 @@ use crate::stream::Stream;
 use crate::tar::Reader;
 use crate::unpack::{Unpacker, adopt};
 use crate::walk::Walk;
+use crate::{check, copy, merge};
 
 /// The whole life of the child.
 pub(super) fn run() -> ExitCode {
@@ -109,21 +109,25 @@ fn work(
     let mut next = || fds.next().ok_or_else(unexpected);
     // What lies outside the root is opened before that is left.
     let manifests = match &job {
-        Job::Compare { manifests, .. } | Job::Check { manifests } => open(manifests)?,
-        Job::Unpack { .. } | Job::Empty => Vec::new(),
+        Job::Compare { manifests, .. } | Job::Check { manifests, .. } => open(manifests)?,
+        Job::Unpack { .. } | Job::Empty | Job::Copy { .. } | Job::Merge { .. } => Vec::new(),
+    };
+    let source = match &job {
+        Job::Copy { source } => Some(confine::view(Path::new(OsStr::from_bytes(source)))?),
+        _ => None,
     };
     let root = confine::enter(Path::new(OsStr::from_bytes(root)), shift, !manifests.is_empty())?;
     let files = capabilities(&["DAC_OVERRIDE", "FOWNER"]);
+    let makes = capabilities(&["CHOWN", "FSETID", "SETFCAP", "MKNOD"]);
     match job {
         Job::Unpack { sha512, squash, skip_devices } => {
             let (blob, spill, manifest) = (File::from(next()?), File::from(next()?), File::from(next()?));
-            let makes = capabilities(&["CHOWN", "FSETID", "SETFCAP", "MKNOD"]);
-            confine::confine(root.as_fd(), Capabilities(files.0 | makes.0))?;
+            confine::confine(root.as_fd(), None, Capabilities(files.0 | makes.0))?;
             let unpacker = Unpacker::new(root, spill, squash, skip_devices)?;
             unpack(socket, unpacker, blob, manifest, sha512)
         }
         Job::Empty => {
-            confine::confine(root.as_fd(), files)?;
+            confine::confine(root.as_fd(), None, files)?;
             let dir = RootDir::from_fd(root.try_clone().context(|| "empty the directory")?);
             loop {
                 let entries = taru_sys::dir::getdents64(root.as_fd()).context(|| "list the directory")?;
@@ -135,6 +139,17 @@ fn work(
             }
             send(socket, &Report::Done, &[])
         }
+        Job::Copy { .. } => {
+            let source = source.ok_or_else(unexpected)?;
+            confine::confine(root.as_fd(), Some(source.as_fd()), Capabilities(files.0 | makes.0))?;
+            copy::copy(source, root)?;
+            send(socket, &Report::Done, &[])
+        }
+        Job::Merge { changes } => {
+            confine::confine(root.as_fd(), None, Capabilities(files.0 | makes.0))?;
+            merge::merge(&root, &changes)?;
+            send(socket, &Report::Done, &[])
+        }
         Job::Compare { tree, output, .. } => {
             let to = File::from(next()?);
             // Overlay's own marks can be read with CAP_SYS_ADMIN only; the filter lets nothing else through that it is for.
@@ -142,7 +157,7 @@ fn work(
                 Compared::Upper { user_marks: false } => &["DAC_READ_SEARCH", "SYS_ADMIN"],
                 _ => &["DAC_READ_SEARCH"],
             });
-            confine::confine(root.as_fd(), reads)?;
+            confine::confine(root.as_fd(), None, reads)?;
             let to = BufWriter::with_capacity(256 << 10, to);
             match output {
                 Output::Layer { epoch } => {
@@ -158,18 +173,16 @@ fn work(
             }
             send(socket, &Report::Done, &[])
         }
-        Job::Check { .. } => {
+        Job::Check { stacked, .. } => {
             let mut to = BufWriter::new(File::from(next()?));
-            confine::confine(root.as_fd(), capabilities(&["DAC_READ_SEARCH"]))?;
-            let walk = Walk::new(root);
-            match <[_; 1]>::try_from(manifests) {
-                Ok([(mut lines, search)]) => {
+            confine::confine(root.as_fd(), None, capabilities(&["DAC_READ_SEARCH"]))?;
+            if stacked {
+                let mut stacked = Stacked::new(manifests)?;
+                check::check(Walk::new(root), || stacked.next(), &mut to)?;
+            } else {
+                for (mut lines, search) in manifests {
                     let records = || lines.next()?.map(|record| resolved(&search, record)).transpose();
-                    check::check(walk, records, &mut to)?;
-                }
-                Err(several) => {
-                    let mut stacked = Stacked::new(several)?;
-                    check::check(walk, || stacked.next(), &mut to)?;
+                    check::check(Walk::new(root.try_clone().context(|| "check")?), records, &mut to)?;
                 }
             }
             to.flush().context(|| "tell what is broken")?;

@@ -17,10 +17,15 @@ pub(crate) enum Job {
     Unpack { sha512: bool, squash: bool, skip_devices: bool },
     /// Removes all that is in the root.
     Empty,
+    /// Copies the directory of this path into the root, which is empty.
+    Copy { source: Vec<u8> },
+    /// Merges a directory of the root, a layer's changes, into the root.
+    Merge { changes: String },
     /// Writes how the root differs from what the manifests say, topmost first. Descriptor: where to.
     Compare { manifests: Vec<Vec<u8>>, tree: Compared, output: Output },
     /// Writes what in the root is not as the manifests say, topmost first. Descriptor: where to.
-    Check { manifests: Vec<Vec<u8>> },
+    /// `stacked`: as one tree, else the root is that of the only manifest.
+    Check { manifests: Vec<Vec<u8>>, stacked: bool },
 }
 
 /// What the root is of a container.

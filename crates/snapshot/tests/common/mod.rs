@@ -244,7 +244,7 @@ pub(crate) fn mount(rootfs: &taru_snapshot::Rootfs, at: &Path) -> PathBuf {
             let mut overlay = Overlay::new(lower.iter().map(|path| Layer::Path(path)).collect());
             overlay.writable = Some((Layer::Path(upper), Layer::Path(work)));
             std::fs::create_dir_all(at).unwrap();
-            let target = std::fs::File::open(at).unwrap();
+            let target = File::open(at).unwrap();
             overlay.mount(Attr::empty()).unwrap().attach(&target).unwrap();
             at.to_owned()
         }

@@ -5,6 +5,8 @@
 //! that come back are close-on-exec.
 
 mod attributes;
+pub mod btrfs;
+mod copy;
 mod name;
 mod node;
 mod open;
@@ -21,6 +23,7 @@ pub use attributes::{
     Access, FallocateMode, faccessat, fallocate, fchmod, fchmodat, fchownat, futimens, seek_data, seek_hole,
     utimensat,
 };
+pub use copy::{clone_file, copy_file_range};
 pub use name::{RenameFlags, Unlink, linkat, readlinkat, renameat2, symlinkat, unlinkat};
 pub use node::{Device, FileType, mkdirat, mknodat};
 pub use open::{How, OpenFlags, Resolve, openat, openat2};
