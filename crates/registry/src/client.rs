@@ -255,11 +255,15 @@ impl Shared {
             if (200..300).contains(&status) {
                 return Ok(Answer { response, asked: url, reach });
             }
+            let who = match hops {
+                0 => endpoint.registry.clone(),
+                _ => format!("{}, where {} leads", request.url.origin.authority(), endpoint.registry),
+            };
             if status == 401 && hops == 0 && is_own {
                 let challenges: Vec<Challenge> =
                     response.head.all("www-authenticate").flat_map(challenge::parse).collect();
                 let reach = response.reach;
-                let refusal = refusal(endpoint, response);
+                let refusal = refusal_of(&who, response);
                 self.grants.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
                 if is_fresh || challenges.is_empty() {
                     return Err(with_login_hint(refusal, endpoint));
@@ -273,7 +277,7 @@ impl Shared {
                 is_fresh = true;
                 continue;
             }
-            return Err(refusal(endpoint, response));
+            return Err(refusal_of(&who, response));
         }
     }
 
@@ -395,11 +399,7 @@ impl Shared {
     }
 }
 
-/// An answer that is an error, of an endpoint.
-fn refusal(endpoint: &Endpoint, response: Response) -> Fault {
-    refusal_of(&endpoint.registry, response)
-}
-
+/// An answer that is an error, of `host`.
 fn refusal_of(host: &str, response: Response) -> Fault {
     let status = response.head.status;
     let again = match status {

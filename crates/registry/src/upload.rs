@@ -15,7 +15,7 @@ use crate::client::{Answer, Call, Shared, To};
 use crate::endpoint::Endpoint;
 use crate::fault::{Again, Fault, Tried};
 use crate::http::{Payload, Source};
-use crate::url::Url;
+use crate::url::{Origin, Scheme, Url};
 
 /// The smallest chunk that is sent, but for the last.
 pub(crate) const CHUNK: u64 = 8 << 20;
@@ -54,6 +54,10 @@ fn led(endpoint: &Endpoint, answer: &Answer) -> Tried<(Url, Reach)> {
     if url.origin.host == asked.host && url.origin.scheme != asked.scheme {
         url.origin = asked.clone();
     }
+    if asked.scheme == Scheme::Https && url.origin.scheme == Scheme::Http {
+        let text = format!("{}: an upload goes on at `{url}`, without TLS", endpoint.registry);
+        return Err(Fault::last(Error::new(Kind::Permission, text)));
+    }
     Ok((url, answer.reach))
 }
 
@@ -74,10 +78,8 @@ impl Shared {
         digest: &str,
         mount: Option<&str>,
     ) -> Tried<Begun> {
-        let mut path = Url::new(
-            crate::url::Origin::parse(crate::url::Scheme::Https, endpoint.host())?,
-            endpoint.path("blobs/uploads/"),
-        );
+        let mut path =
+            Url::new(Origin::parse(Scheme::Https, endpoint.host())?, endpoint.path("blobs/uploads/"));
         let mut call = Call::new("POST", String::new(), endpoint.scope("pull,push"));
         if let Some(from) = mount {
             path = path.with("mount", digest).with("from", from);

@@ -29,7 +29,8 @@ pub struct Options {
     pub token: Option<[String; 4]>,
 }
 
-/// A running registry. Dropped, it is ended, and what it kept is removed.
+/// A running registry. Dropped, it is ended, and what it kept is removed. It also ends with the thread that started it, so that it
+/// cannot be shared by tests in a `static`.
 #[derive(Debug)]
 pub struct Registry {
     process: Child,

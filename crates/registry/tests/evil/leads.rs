@@ -50,6 +50,8 @@ fn credentials_stay_where_they_belong_and_signatures_out_of_errors() {
     let e = client.blob(&server.name("a:1"), &blob, 0).unwrap_err();
     assert_eq!(e.kind(), Kind::Permission, "{e:?}");
     assert!(!format!("{e:?} {:?}", e.hints()).contains("S3CRET"));
+    let who = format!("{}, where {} leads: 403", other.host(), server.host());
+    assert!(e.chain().to_string().contains(&who), "{e:?}");
     assert!(server.seen()[1].header("authorization").unwrap().starts_with("Basic "));
     assert_eq!(other.seen().len(), 1);
     assert_eq!(other.seen()[0].header("authorization"), None);

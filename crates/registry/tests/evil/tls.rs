@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use taru_oci::{Descriptor, media};
 use taru_stdx::Kind;
 
 use crate::server::{Server, client_with};
@@ -55,7 +56,9 @@ impl Tls {
                 }
                 if !lines.is_empty() {
                     all.lock().unwrap().push(lines.concat());
-                    let _ = tls.write_all(answer.as_bytes());
+                    let is_question = lines.first().is_some_and(|l| l.starts_with("HEAD"));
+                    let no = "HTTP/1.1 404 No\r\n\r\n".to_owned();
+                    let _ = tls.write_all(if is_question { &no } else { &answer }.as_bytes());
                     let _ = tls.flush();
                 }
             }
@@ -82,6 +85,19 @@ fn nothing_leads_from_https_to_http() {
         assert!(e.chain().to_string().contains(word), "{e:?}");
         assert_eq!(server.seen.lock().unwrap().len(), 1);
     }
+    assert_eq!(plain.seen().len(), 0);
+}
+
+#[test]
+fn no_content_is_sent_without_tls_for_a_registry_that_has_it() {
+    let plain = Server::start(|_, _, wire| wire.answer(201, &[], b""));
+    let location = format!("http://localhost:{}/up", plain.address.port());
+    let server = Tls::start(format!("HTTP/1.1 202 A\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n"));
+    let blob = Descriptor::of(media::LAYER, b"secret");
+    let name = format!("{}/a:1", server.host).parse().unwrap();
+    let e =
+        client_with(|_| {}).push_blob(&name, &mut std::io::Cursor::new(b"secret"), &blob, None).unwrap_err();
+    assert_eq!(e.kind(), Kind::Permission, "{e:?}");
     assert_eq!(plain.seen().len(), 0);
 }
 
