@@ -135,7 +135,7 @@ impl Read for Body {
 }
 
 /// The size of the next chunk (RFC 9112, 7.1); with the last one, its trailers are passed over.
-fn chunk(stream: &mut impl io::BufRead, is_first: bool) -> io::Result<u64> {
+pub(crate) fn chunk(stream: &mut impl io::BufRead, is_first: bool) -> io::Result<u64> {
     let broken = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("a broken chunk: {why}"));
     let mut left = CHUNK_LINE;
     if !is_first && !line(stream, &mut left)?.is_empty() {

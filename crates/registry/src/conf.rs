@@ -157,7 +157,7 @@ impl Registries {
     }
 
     /// Takes in one more file.
-    fn add(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn add(&mut self, text: &str) -> Result<()> {
         let file: File = toml::from_str(text).map_err(|e| Error::invalid(e.message().to_owned()))?;
         if file.registries.is_some() {
             return Err(Error::new(Kind::Unsupported, "it is of version 1 of the format").hint(

@@ -23,6 +23,8 @@ mod connection;
 mod credentials;
 mod endpoint;
 mod fault;
+#[cfg(test)]
+mod fuzz;
 mod helper;
 mod http;
 mod identity;
