@@ -71,7 +71,10 @@ impl Content {
         }
         let path = self.0.keyed(&descriptor.digest);
         let Some(file) = lock_file(&path)? else { return Ok(Want::Busy) };
-        // Whoever had it locked may have finished it meanwhile.
+        // Whoever had it locked may have finished it meanwhile, or named it and not yet recorded it: that one is waited for.
+        if self.0.layout.blob(&descriptor.digest).exists() && self.has(&descriptor.digest)?.is_none() {
+            drop(self.0.gate.alone()?);
+        }
         if let Some(size) = self.has(&descriptor.digest)? {
             std::fs::remove_file(&path).context(|| format!("remove `{}`", path.display()))?;
             return there(descriptor, size);

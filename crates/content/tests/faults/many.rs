@@ -14,7 +14,9 @@ fn processes_that_pull_remove_and_collect_do_not_hurt_each_other() {
     for number in 0..8u32 {
         // Two of each image; each keeps one that nobody else touches.
         let (shared, own) = (number / 2, 100 + number);
-        let round = format!("pull {shared} 3 200000; gc; untag {shared}; pull {own} 2 200000");
+        let round = format!(
+            "pull {shared} 3 200000; hold {shared}; gc; untag {shared}; unhold {shared}; pull {own} 2 200000"
+        );
         let what = vec![round; 5].join("; ");
         let mut command = command(&content, &what, &[]);
         children.push(command.stderr(std::process::Stdio::piped()).spawn().unwrap());
@@ -32,15 +34,20 @@ fn threads_that_pull_the_same_image_write_each_blob_once() {
     let dir = Dir::new();
     let store = Content::open(&dir.path().join("content")).unwrap();
     let remote = Remote::new(1, 4, 400_000);
-    std::thread::scope(|scope| {
-        for number in 0..16u32 {
-            let (store, remote) = (&store, &remote);
-            scope.spawn(move || {
-                remote.pull(store, &name(&format!("image{number}"))).unwrap();
-                store.gc(&NoLayers).unwrap();
-            });
-        }
+    let fetched: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16u32)
+            .map(|number| {
+                let (store, remote) = (&store, &remote);
+                scope.spawn(move || {
+                    let fetched = remote.pull(store, &name(&format!("image{number}"))).unwrap();
+                    store.gc(&NoLayers).unwrap();
+                    fetched
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
+    assert_eq!(fetched, remote.blobs.len());
     drop(store);
     assert_eq!(assert_sound(&dir.path().join("content"), "pulled").len(), 16);
 }

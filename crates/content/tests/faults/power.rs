@@ -75,6 +75,29 @@ fn what_was_not_answered_is_whole_or_absent() {
 }
 
 #[test]
+fn a_removal_is_done_or_not() {
+    in_namespaces(NAMESPACES, || {
+        if !has_strace() {
+            return taru_testkit::skip("a_removal_is_done_or_not", "strace");
+        }
+        let dir = Dir::new();
+        let Some(disk) = disk(&dir, "a_removal_is_done_or_not") else { return };
+        let content = disk.path().join("content");
+        act(&content, "pull 1 2 50000; pull 2 3 300000").unwrap();
+        let what = "untag 2; gc";
+        for point in some_of(points(&content, what, &dir.path().join("trace")), 15) {
+            act(&content, "pull 2 3 300000").unwrap();
+            let done = kill_at(&content, what, &point);
+            disk.cut_power();
+            let at = format!("power cut at {} {}", point.syscall, point.when);
+            let named = assert_sound(&content, &at);
+            assert!(named.contains(&1), "{at}: lost what was there");
+            assert!(done.is_empty() || !named.contains(&2), "{at}: what was removed is back");
+        }
+    });
+}
+
+#[test]
 fn what_was_begun_before_is_not_believed() {
     in_namespaces(NAMESPACES, || {
         let dir = Dir::new();

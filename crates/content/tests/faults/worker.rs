@@ -75,9 +75,10 @@ impl Remote {
         &self.blobs[self.blobs.len() - 1].0
     }
 
-    /// As a pull does it: every blob that is not there, then the name.
-    pub(crate) fn pull(&self, store: &Content, name: &Reference) -> Result<()> {
+    /// As a pull does it: every blob that is not there, then the name. How many were not there.
+    pub(crate) fn pull(&self, store: &Content, name: &Reference) -> Result<usize> {
         let lease = store.lease("pull")?;
+        let mut fetched = 0;
         for (descriptor, bytes) in &self.blobs {
             loop {
                 match store.want(&lease, descriptor)? {
@@ -91,13 +92,15 @@ impl Remote {
                             })?;
                         }
                         ingest.commit(Some((&descriptor.digest, descriptor.size)))?;
+                        fetched += 1;
                         break;
                     }
                 }
             }
         }
         store.tag(&[(name.clone(), self.descriptor().clone())])?;
-        lease.release()
+        lease.release()?;
+        Ok(fetched)
     }
 }
 
@@ -105,7 +108,8 @@ pub(crate) fn name(text: &str) -> Reference {
     text.parse().unwrap()
 }
 
-/// What the worker does: `pull SEED LAYERS BYTES`, `untag SEED`, `gc`, several with `;` between them.
+/// What the worker does: `pull SEED LAYERS BYTES`, `untag SEED`, `hold SEED`, `unhold SEED`, `gc`, several with `;` between
+/// them.
 pub(crate) fn act(content: &Path, what: &str) -> Result<()> {
     let store = Content::open(content)?;
     for step in what.split(';') {
@@ -116,6 +120,16 @@ pub(crate) fn act(content: &Path, what: &str) -> Result<()> {
                     Remote::new(seed.parse().unwrap(), layers.parse().unwrap(), bytes.parse().unwrap());
                 remote.pull(&store, &name(&format!("image{seed}")))?;
             }
+            ["hold", seed] => {
+                // As a container does that is started: whoever finds the image holds it, with nothing in between.
+                let lease = store.lease("run")?;
+                if let Some(descriptor) = store.resolve(&name(&format!("image{seed}")))?
+                    && lease.protect_blob(&descriptor.digest)?.is_some()
+                {
+                    store.hold(&format!("container/{seed}"), &[descriptor.digest], &[])?;
+                }
+            }
+            ["unhold", seed] => store.unhold(&format!("container/{seed}"))?,
             ["untag", seed] => drop(store.untag(&name(&format!("image{seed}")))?),
             ["gc"] => {
                 store.gc(&NoLayers)?;
