@@ -60,6 +60,30 @@ fn all_six_run_once_in_order() {
 }
 
 #[test]
+fn hooks_outside_the_root_begin_in_the_bundle() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Crun], "createContainer in the bundle") {
+            return;
+        }
+        let (mut bundle, dir) = journal(sandbox, sandbox.bundle());
+        let outside = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
+        for name in outside {
+            bundle.spec["hooks"][name] =
+                json!([hook(name, &dir, "pwd > $J/$1; ls rootfs/proc/self >/dev/null")]);
+        }
+        // On the host the container's mounts are not to be seen.
+        for name in ["prestart", "createRuntime", "poststart", "poststop"] {
+            bundle.spec["hooks"][name] = json!([hook(name, &dir, "pwd > $J/$1")]);
+        }
+        sandbox.runtime().run(&bundle).succeeds();
+        for name in outside {
+            let place = fs::read_to_string(dir.join(name)).expect("its words");
+            assert_eq!(std::path::Path::new(place.trim()), bundle.dir(), "{name}");
+        }
+    });
+}
+
+#[test]
 fn several_hooks_of_one_kind_run_in_their_order() {
     sandbox(|sandbox| {
         let (mut bundle, dir) = journal(sandbox, sandbox.bundle());
@@ -223,23 +247,24 @@ fn a_failing_start_hook_keeps_the_program_from_running() {
 }
 
 #[test]
-fn failing_late_hooks_are_only_warned_of() {
+fn a_poststart_hook_that_fails_ends_the_container_and_a_poststop_hook_is_warned_of() {
     sandbox(|sandbox| {
         if sandbox.peer_lacks(&[Family::Crun], "survival of a hook that does not read its stdin") {
             return;
         }
         let (mut bundle, dir) = journal(sandbox, sandbox.bundle().idle());
-        if sandbox.peer_lacks(&[Family::Runc], "going on after a failed poststart") {
-            return;
-        }
         bundle.spec["hooks"]["poststart"] = json!([hook("poststart", &dir, "exit 3")]);
         bundle.spec["hooks"]["poststop"] = json!([hook("poststop", &dir, "echo $1 >> $J/stopped; exit 3")]);
         let container = sandbox.runtime().create(&bundle);
-        container.start();
-        assert_eq!(container.status(), "running");
+        sandbox.runtime().command(["start", container.id()]).fails_with("poststart");
+        assert_eq!(container.status(), "stopped");
         container.delete_force().succeeds();
         assert!(dir.join("stopped").exists());
         sandbox.runtime().command(["state", container.id()]).fails();
+        for options in [&[][..], &["--detach"]] {
+            sandbox.runtime().run_with(&bundle, options).fails_with("poststart");
+        }
+        assert_eq!(fs::read_to_string(dir.join("stopped")).expect("the journal"), "poststop\n".repeat(3));
     });
 }
 

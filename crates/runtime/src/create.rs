@@ -168,7 +168,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         }
         (terminal, _) => terminal,
     };
-    report_pid(request, &init)?;
+    report_pid(request, &spec, &init)?;
     if let Some(made) = group.as_ref().or(scope.as_ref()) {
         warnings.extend(made.warnings.iter().cloned());
     }
@@ -534,12 +534,16 @@ fn move_net_devices(plan: &Plan, init: &Child) -> Result<()> {
     taru_netlink::move_devices(&devices, target.as_fd()).map(drop)
 }
 
+/// crun's way to name the socket that `--pidfd-socket` names.
+const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+
 /// Tells whoever asked where init is.
-fn report_pid(request: &Request<'_>, init: &Child) -> Result<()> {
+fn report_pid(request: &Request<'_>, spec: &Spec, init: &Child) -> Result<()> {
     if let Some(path) = request.pid_file {
         replace(path, init.pid.to_string().as_bytes(), 0o644, Sync::Atomic)?;
     }
-    if let Some(path) = request.pidfd_socket {
+    let annotated = spec.annotations.get(PIDFD_RECEIVER).map(Path::new);
+    if let Some(path) = request.pidfd_socket.or(annotated) {
         send_pidfd(path, init)?;
     }
     Ok(())

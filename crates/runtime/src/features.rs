@@ -158,6 +158,7 @@ pub fn features() -> Features {
             "io.taru.rootfs",
             "org.systemd.property.",
             "run.oci.keep_original_groups",
+            "run.oci.pidfd_receiver",
         ],
     }
 }

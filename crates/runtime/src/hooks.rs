@@ -41,8 +41,8 @@ pub(crate) fn state_json(spec: &Spec, id: &str, status: &str, pid: Option<i32>, 
 pub(crate) enum Place<'a> {
     /// In the runtime's namespaces, in this directory if it is still there.
     Host(Option<&'a Path>),
-    /// In the container's.
-    Container,
+    /// In the container's, in this directory if it can be entered from there.
+    Container(Option<&'a Path>),
 }
 
 /// Runs the hooks called `name` in order; the first that fails ends it.
@@ -85,7 +85,7 @@ fn run_one(hook: &Hook, state: &str, place: Place<'_>) -> Result<()> {
         command.arg0(zeroth).args(rest);
     }
     command.stdin(input(state)?).stdout(share()?).stderr(share()?);
-    if hook.env.is_some() || matches!(place, Place::Container) {
+    if hook.env.is_some() || matches!(place, Place::Container(_)) {
         command.env_clear();
     }
     for entry in hook.env.iter().flatten() {
@@ -94,7 +94,7 @@ fn run_one(hook: &Hook, state: &str, place: Place<'_>) -> Result<()> {
             command.env(name, value);
         }
     }
-    if let Place::Host(Some(dir)) = place {
+    if let Place::Host(Some(dir)) | Place::Container(Some(dir)) = place {
         command.current_dir(dir);
     }
     // A group of its own, so that a timeout reaches what the hook started too.

@@ -45,10 +45,8 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
     }
     let mut created = create::make_attached(request)?;
     let mut warnings = std::mem::take(&mut created.warnings);
-    let exit = release(&created, request.notify).and_then(|(more, relay)| {
-        warnings.extend(more);
-        attend(&created.init, created.terminal.take(), relay)
-    });
+    let exit = release(&created, request.notify)
+        .and_then(|relay| attend(&created.init, created.terminal.take(), relay));
     if exit.is_err() {
         create::end(&created.init)?;
     }
@@ -61,14 +59,10 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
 
 fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
     let mut created = create::make_detached(request)?;
-    let mut warnings = std::mem::take(&mut created.warnings);
+    let warnings = std::mem::take(&mut created.warnings);
     match release(&created, request.notify) {
-        Ok((more, relay)) => {
-            warnings.extend(more);
-            if let Some(relay) = relay {
-                relay.wait(&created.init.pidfd)?;
-            }
-        }
+        Ok(Some(relay)) => relay.wait(&created.init.pidfd)?,
+        Ok(None) => {}
         Err(error) => {
             create::end(&created.init)?;
             if !options.keep {
@@ -82,10 +76,11 @@ fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
 }
 
 /// Gives the word to start over the link that this process still holds.
-fn release(created: &Created, notify: Option<&Path>) -> Result<(Vec<String>, Option<Relay>)> {
+fn release(created: &Created, notify: Option<&Path>) -> Result<Option<Relay>> {
     let link = created.link.as_ref().ok_or_else(|| Error::new(Kind::System, "start: no link to init"))?;
     let relay = Relay::listen(&created.record, notify)?;
     link.send(&Message::Start)?;
     start::follow(link, &created.spec, &created.record, Some(&created.init))?;
-    Ok((start::poststart(&created.spec, &created.record), relay))
+    start::poststart(&created.spec, &created.record)?;
+    Ok(relay)
 }

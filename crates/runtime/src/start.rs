@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::process::Child;
@@ -15,15 +16,19 @@ use crate::notify::Relay;
 use crate::spec::Spec;
 use crate::state::{Record, Status, Store};
 use crate::wire::{Link, Message, through_descriptor};
-use crate::{ended, hooks, listener};
+use crate::{ended, hooks, kill, listener};
 
-/// Starts the created container `id` and returns what is worth a warning. With the socket `notify` of a
+/// How long an ended init may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Starts the created container `id`. With the socket `notify` of a
 /// caller who waits for the container's readiness, if it was created for one too, it returns once that was
 /// passed on or the container has ended.
 ///
 /// # Errors
-/// [`Kind::State`] for one that is not `created`; the error of init, [`Kind::Exec`] among them.
-pub fn start(store: &Store, id: &str, notify: Option<&Path>) -> Result<Vec<String>> {
+/// [`Kind::State`] for one that is not `created`; the error of init, [`Kind::Exec`] among them; a poststart hook that
+/// failed, after which the container was ended.
+pub fn start(store: &Store, id: &str, notify: Option<&Path>) -> Result<()> {
     let record = store.load(id)?;
     let lock = record.lock()?;
     match record.status()? {
@@ -42,12 +47,15 @@ pub fn start(store: &Store, id: &str, notify: Option<&Path>) -> Result<Vec<Strin
     follow(&link, &spec, &record, None)?;
     let path = record.start_socket();
     std::fs::remove_file(&path).context(|| format!("remove `{}`", path.display()))?;
-    let warnings = poststart(&spec, &record);
+    if let Err(error) = poststart(&spec, &record) {
+        kill::end_init(&record, PATIENCE)?;
+        return Err(error);
+    }
     drop(lock);
     if let (Some(relay), Some(init)) = (relay, init) {
         relay.wait(&init)?;
     }
-    Ok(warnings)
+    Ok(())
 }
 
 fn refuse(why: &str, id: &str) -> Error {
@@ -86,22 +94,13 @@ fn check_executed(record: &Record, child: Option<&Child>) -> Result<()> {
     })
 }
 
-/// Runs the poststart hooks. The specification has a failing one warned of and the container run on.
-pub(crate) fn poststart(spec: &Spec, record: &Record) -> Vec<String> {
-    let Some(all) = &spec.hooks else { return Vec::new() };
-    if all.poststart.is_empty() {
-        return Vec::new();
-    }
+/// Runs the poststart hooks. One that fails is the failure of the start, as runc and crun have it; the caller
+/// ends the container.
+pub(crate) fn poststart(spec: &Spec, record: &Record) -> Result<()> {
+    let Some(all) = spec.hooks.as_ref().filter(|all| !all.poststart.is_empty()) else { return Ok(()) };
     let pid = record.state.init.map(|p| p.pid);
     let state = hooks::state_json(spec, &record.state.id, "running", pid, &record.state.bundle);
-    all.poststart
-        .iter()
-        .filter_map(|hook| {
-            let place = hooks::Place::Host(Some(&record.state.bundle));
-            let done = hooks::run("poststart", std::slice::from_ref(hook), &state, place);
-            done.err().map(|e| e.chain().to_string())
-        })
-        .collect()
+    hooks::run("poststart", &all.poststart, &state, hooks::Place::Host(Some(&record.state.bundle)))
 }
 
 fn connect(record: &Record) -> Result<OwnedFd> {

@@ -17,7 +17,7 @@ pub(crate) struct Start {
 
 impl Verb for Start {
     fn run(self, settings: &Settings) -> Result<u8> {
-        settings.warn(&start(&settings.store()?, &self.id, settings.notify_socket.as_deref())?);
+        start(&settings.store()?, &self.id, settings.notify_socket.as_deref())?;
         Ok(0)
     }
 }

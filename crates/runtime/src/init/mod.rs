@@ -145,7 +145,10 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
         link.send(&Message::Prepared)?;
         link.expect("the runtime", continued)?;
     }
-    hooks::run("createContainer", &plan.hooks.create_container, &state("creating"), hooks::Place::Container)?;
+    // Behind a user namespace the way to the bundle may be shut.
+    let place =
+        hooks::Place::Container(Some(plan.bundle.as_path()).filter(|bundle| bundle.join(".").exists()));
+    hooks::run("createContainer", &plan.hooks.create_container, &state("creating"), place)?;
     let terminal = open_terminal(plan, &root)?;
     masks::apply(plan, &root, null.as_fd())?;
     let root = rootfs::enter(plan, root)?;
@@ -169,7 +172,12 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     link.send(&Message::Ready(Vec::new()))?;
     let link = gate.wait(link)?;
     *hearer = link.as_fd().try_clone_to_owned().ok();
-    hooks::run("startContainer", &plan.hooks.start_container, &state("created"), hooks::Place::Container)?;
+    hooks::run(
+        "startContainer",
+        &plan.hooks.start_container,
+        &state("created"),
+        hooks::Place::Container(None),
+    )?;
     execute(&plan.process, plan.seccomp.as_ref(), last, program, &link, preserve_fds)
 }
 
