@@ -118,6 +118,13 @@ impl Policy {
         Policy { file: None, default: vec![Requirement::Anything], docker: BTreeMap::new() }
     }
 
+    /// The one that accepts what one of the public keys in these files has signed for its repository.
+    pub fn signed_by(keys: &[PathBuf]) -> Policy {
+        let keys = keys.iter().cloned().map(Key::File).collect();
+        let signed = Requirement::Sigstore { keys, identity: Identity::MatchRepository {} };
+        Policy { file: None, default: vec![signed], docker: BTreeMap::new() }
+    }
+
     /// That of this host and user: `~/.config/containers/policy.json` or else `/etc/containers/policy.json`; if neither exists, everything
     /// is accepted.
     ///
