@@ -17,18 +17,24 @@ use taru_stdx::Result;
 
 use crate::Engine;
 
+pub mod change;
 pub mod find;
+pub mod import;
 pub mod list;
+pub mod load;
+pub mod login;
 pub mod names;
 pub mod platform;
 pub mod progress;
 pub mod pull;
 pub mod push;
 pub mod remove;
+pub mod save;
 pub mod start;
 pub mod tree;
 pub mod unpack;
 pub mod usage;
+pub mod verify;
 pub mod wishes;
 
 /// What the hold of a container is called, before its id.
