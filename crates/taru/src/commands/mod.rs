@@ -19,12 +19,17 @@ mod chroot;
 mod completion;
 mod enter;
 mod exec;
+mod history;
 mod idmap;
 mod image;
 mod images;
+mod import;
 mod inspect;
 mod kill;
 mod link;
+mod load;
+mod login;
+mod logout;
 mod logs;
 mod netns;
 mod place;
@@ -32,10 +37,14 @@ mod ps;
 mod pull;
 mod push;
 mod rm;
+mod rmi;
 mod run;
+mod save;
+mod search;
 mod start;
 mod stop;
 mod store;
+mod tag;
 mod unshare;
 mod version;
 mod wait;
@@ -51,22 +60,31 @@ pub enum Command {
     Completion(completion::Args),
     Enter(enter::Args),
     Exec(exec::Args),
+    History(history::Args),
     Idmap(idmap::Args),
     Image(image::Args),
     Images(images::Args),
+    Import(import::Args),
     Inspect(inspect::Args),
     Kill(kill::Args),
     Link(link::Args),
+    Load(load::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Logs(logs::Args),
     Netns(netns::Args),
     Ps(ps::Args),
     Pull(pull::Args),
     Push(push::Args),
     Rm(rm::Args),
+    Rmi(rmi::Args),
     Run(Box<run::Args>),
+    Save(save::Args),
+    Search(search::Args),
     Start(start::Args),
     Stop(stop::Args),
     Store(store::Args),
+    Tag(tag::Args),
     Unshare(Box<unshare::Args>),
     Version(version::Args),
     Wait(wait::Args),
@@ -86,22 +104,31 @@ impl Command {
             Command::Completion(args) => completion::run(&args, global, definition),
             Command::Enter(args) => enter::run(&args, global),
             Command::Exec(args) => exec::run(&args, global),
+            Command::History(args) => history::run(&args, global),
             Command::Idmap(args) => idmap::run(&args, global),
             Command::Image(args) => image::run(&args, global),
             Command::Images(args) => images::run(&args, global),
+            Command::Import(args) => import::run(&args, global),
             Command::Inspect(args) => inspect::run(&args, global),
             Command::Kill(args) => kill::run(&args, global),
             Command::Link(args) => link::run(&args, global),
+            Command::Load(args) => load::run(&args, global),
+            Command::Login(args) => login::run(&args, global),
+            Command::Logout(args) => logout::run(&args, global),
             Command::Logs(args) => logs::run(&args, global),
             Command::Netns(args) => netns::run(&args, global),
             Command::Ps(args) => ps::run(&args, global),
             Command::Pull(args) => pull::run(&args, global),
             Command::Push(args) => push::run(&args, global),
             Command::Rm(args) => rm::run(&args, global),
+            Command::Rmi(args) => rmi::run(&args, global),
             Command::Run(args) => run::run(&args, global),
+            Command::Save(args) => save::run(&args, global),
+            Command::Search(args) => search::run(&args, global),
             Command::Start(args) => start::run(&args, global),
             Command::Stop(args) => stop::run(&args, global),
             Command::Store(args) => store::run(&args, global),
+            Command::Tag(args) => tag::run(&args, global),
             Command::Unshare(args) => unshare::run(&args, global),
             Command::Version(args) => version::run(&args, global),
             Command::Wait(args) => wait::run(&args, global),

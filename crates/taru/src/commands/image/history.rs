@@ -17,7 +17,7 @@ use crate::output::{self, Table, bytes};
 Examples:
   taru image history debian
   taru image history --no-trunc --format json debian")]
-pub(super) struct Args {
+pub struct Args {
     /// Of an image for several platforms, show this one
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
@@ -41,7 +41,7 @@ struct Line<'a> {
     layer: Option<String>,
 }
 
-pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let engine = open(global)?;
     let found = find::find(engine.images()?, &args.image, args.platform.as_ref())?;
     let mut layers = found.document.layers.iter();

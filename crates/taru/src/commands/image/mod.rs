@@ -7,20 +7,25 @@ use taru_stdx::Result;
 
 use crate::options::Global;
 
-mod history;
+pub(super) mod history;
+pub(super) mod import;
 mod inspect;
+pub(super) mod load;
 pub(super) mod ls;
 mod prune;
 pub(super) mod rm;
-mod tag;
+pub(super) mod save;
+pub(super) mod tag;
+mod verify;
 
-/// List, name, inspect and remove images
+/// List, name, inspect, save, load, verify and remove images
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   taru image ls
   taru image history debian
   taru image tag debian localhost:5000/debian
+  taru image save -o debian.tar debian
   taru image rm debian
   taru image prune --all           every image that no container uses")]
 pub struct Args {
@@ -31,22 +36,30 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     History(history::Args),
+    Import(import::Args),
     Inspect(inspect::Args),
+    Load(load::Args),
     #[command(visible_alias = "list")]
     Ls(ls::Args),
     Prune(prune::Args),
     #[command(visible_alias = "remove")]
     Rm(rm::Args),
+    Save(save::Args),
     Tag(tag::Args),
+    Verify(verify::Args),
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     match &args.verb {
         Verb::History(args) => history::run(args, global),
+        Verb::Import(args) => import::run(args, global),
         Verb::Inspect(args) => inspect::run(args, global),
+        Verb::Load(args) => load::run(args, global),
         Verb::Ls(args) => ls::run(args, global),
         Verb::Prune(args) => prune::run(args, global),
         Verb::Rm(args) => rm::run(args, global),
+        Verb::Save(args) => save::run(args, global),
         Verb::Tag(args) => tag::run(args, global),
+        Verb::Verify(args) => verify::run(args, global),
     }
 }

@@ -19,7 +19,7 @@ Examples:
   taru image rm debian
   taru image rm $(taru images -q)
   taru image rm -f 0123abcd        with all its names, and although a container uses it")]
-pub(crate) struct Args {
+pub struct Args {
     /// Remove an image that has several names, or that a container uses: that one goes on
     #[arg(long, short)]
     force: bool,

@@ -17,7 +17,7 @@ use crate::options::Global;
 Examples:
   taru image tag debian localhost:5000/debian:12
   taru image tag 0123abcd app:latest")]
-pub(super) struct Args {
+pub struct Args {
     /// Name, id or beginning of an id
     image: String,
     /// The new name
@@ -25,7 +25,7 @@ pub(super) struct Args {
     names: Vec<Reference>,
 }
 
-pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let engine = open(global)?;
     for name in &args.names {
         remove::tag(engine.images()?, &args.image, name)?;

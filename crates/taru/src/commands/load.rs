@@ -1,0 +1,3 @@
+//! `taru load`: `taru image load`, as people know it.
+
+pub(super) use super::image::load::{Args, run};

@@ -1,0 +1,3 @@
+//! `taru rmi`: `taru image rm`, as people know it.
+
+pub(super) use super::image::rm::{Args, run};
