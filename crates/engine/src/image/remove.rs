@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use taru_content::Freed;
+use taru_content::{Freed, RECOVERED};
 use taru_oci::{Digest, Reference};
-use taru_stdx::{Error, Kind, Result};
+use taru_stdx::{Context, Error, Kind, Result};
 
 use super::{Images, find};
 use crate::Engine;
@@ -125,6 +125,9 @@ pub fn tag(images: &Images, key: &str, name: &Reference) -> Result<()> {
 /// The store cannot be read or written; what was removed until then is removed.
 pub fn collect(engine: &Engine) -> Result<Freed> {
     let images = engine.images()?;
+    if !images.content.holds(RECOVERED)?.is_empty() {
+        hold_again(engine)?;
+    }
     for hold in images.content.holds(super::HOLD)? {
         let id = hold.strip_prefix(super::HOLD).unwrap_or(&hold);
         // A hold is made once its record is: without one, the container is gone.
@@ -133,4 +136,17 @@ pub fn collect(engine: &Engine) -> Result<Freed> {
         }
     }
     images.content.gc(&super::Layers(&images.snapshots))
+}
+
+/// Holds again what every container needs, in a store whose records were made anew, and lets all else go.
+fn hold_again(engine: &Engine) -> Result<()> {
+    for record in engine.store.list()? {
+        // Of a damaged record nobody knows what it needs: until it is removed, everything stays.
+        super::tree::hold(engine, &record, true)
+            .context(|| format!("hold again what the container `{}` needs", record.name))
+            .map_err(|e| {
+                e.hint(format!("`taru rm {}` removes one that cannot be used any more", record.name))
+            })?;
+    }
+    engine.images()?.content.unhold(RECOVERED)
 }
