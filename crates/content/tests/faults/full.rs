@@ -93,6 +93,29 @@ fn without_inodes_a_pull_fails_and_removing_works() {
 }
 
 #[test]
+fn on_a_disk_that_became_read_only_the_error_says_so() {
+    in_namespaces(NAMESPACES, || {
+        let dir = Dir::new();
+        let disk = match Disk::ext4(dir.path(), 64 << 20, &[]) {
+            Ok(disk) => disk,
+            Err(lack) => return taru_testkit::skip("on_a_disk_that_became_read_only", &lack),
+        };
+        let content = disk.path().join("content");
+        act(&content, "pull 1 2 500000").unwrap();
+        let remount = |how: &str| {
+            let mut mount = std::process::Command::new("mount");
+            assert!(mount.args(["-o", how]).arg(disk.path()).status().unwrap().success());
+        };
+        remount("remount,ro");
+        let e = act(&content, "pull 2 2 500000").unwrap_err();
+        let text = e.chain().to_string();
+        assert!(text.contains("Read-only file system"), "{text}");
+        remount("remount,rw");
+        assert_eq!(assert_sound(&content, "writable again"), [1].into());
+    });
+}
+
+#[test]
 fn a_call_that_fails_is_an_error_and_nothing_worse() {
     if !has_strace() {
         return taru_testkit::skip("a_call_that_fails", "strace");
