@@ -66,7 +66,7 @@ pub(crate) fn copy(from: OwnedFd, to: OwnedFd) -> Result<()> {
             directories.push((found.path, stat.mtime, xattrs));
             continue;
         }
-        tree.set_xattrs(last, xattrs.iter()).context(what)?;
+        tree.set_xattrs(last, xattrs.iter()).map(drop).context(what)?;
         fs::utimensat(at, name(last), stat.mtime, stat.mtime, AtFlags::SYMLINK_NOFOLLOW).context(what)?;
     }
     for (path, mtime, xattrs) in directories {
@@ -75,7 +75,7 @@ pub(crate) fn copy(from: OwnedFd, to: OwnedFd) -> Result<()> {
         let last: &[u8] = if last.is_empty() { b"." } else { last };
         tree.enter_existing(dir).context(what)?;
         // An ACL that new files inherit, too: none is made any more.
-        tree.set_xattrs(last, xattrs.iter()).context(what)?;
+        tree.set_xattrs(last, xattrs.iter()).map(drop).context(what)?;
         fs::utimensat(tree.dir(), name(last), mtime, mtime, AtFlags::SYMLINK_NOFOLLOW).context(what)?;
     }
     Ok(())

@@ -17,6 +17,7 @@ use crate::worker::Workers;
 pub(crate) struct Staging {
     pub(crate) path: PathBuf,
     workers: Workers,
+    is_kept: bool,
     _lock: File,
 }
 
@@ -33,24 +34,23 @@ impl Staging {
             }
             ensure(&path, 0o700)?;
             if let Some(lock) = own(&path).context(what)? {
-                return Ok(Staging { path, workers: workers.clone(), _lock: lock });
+                return Ok(Staging { path, workers: workers.clone(), is_kept: false, _lock: lock });
             }
         }
     }
 
     /// It has its final name now, and stays.
-    pub(crate) fn keep(self) {
-        let mut kept = std::mem::ManuallyDrop::new(self);
-        // The lock is given up, the directory is not removed: its path is no longer ours.
-        kept.path = PathBuf::new();
-        let _ = flock::unlock(kept._lock.as_fd());
+    pub(crate) fn keep(mut self) {
+        self.is_kept = true;
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // What cannot be removed now is garbage of the next start.
-        let _ = self.workers.remove(&self.path);
+        if !self.is_kept {
+            // What cannot be removed now is garbage of the next start.
+            let _ = self.workers.remove(&self.path);
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Tree {
                         let rest = parts.get(at + 1..).unwrap_or_default().join(&b'/');
                         let from = if target.starts_with(b"/") { Vec::new() } else { self.path() };
                         let led = normal(&join(&from, target)).context(what)?;
-                        return Ok(Some(join(&led, &rest)));
+                        return Ok(Some(if rest.is_empty() { led } else { join(&led, &rest) }));
                     }
                     if !is_whiteout(&stat) {
                         return Err(Error::invalid(format!("{}: something else is in the way", what())));
@@ -151,13 +151,14 @@ impl Tree {
         fs::statx(self.dir(), name(component), AtFlags::SYMLINK_NOFOLLOW, MountId::Reused)
     }
 
-    /// Sets extended attributes of `component` of the current directory, whatever it is.
+    /// Sets extended attributes of `component` of the current directory, whatever it is. Gives those that cannot be there.
     pub(crate) fn set_xattrs<'x>(
         &self,
         component: &[u8],
         xattrs: impl Iterator<Item = &'x (Vec<u8>, Vec<u8>)>,
-    ) -> Result<()> {
+    ) -> Result<Vec<Vec<u8>>> {
         let mut is_here = false;
+        let mut refused = Vec::new();
         for (attribute, value) in xattrs {
             let shown = || format!("set `{}`", attribute.escape_ascii());
             // There is no call for "this name in that directory" before 6.13: by the working directory.
@@ -165,14 +166,14 @@ impl Tree {
                 fs::fchdir(self.dir()).context(shown)?;
                 is_here = true;
             }
-            let attribute = OsStr::from_bytes(attribute);
-            match xattr::lsetxattr(name(component), attribute, value, xattr::SetFlags::empty()) {
+            let os = OsStr::from_bytes(attribute);
+            match xattr::lsetxattr(name(component), os, value, xattr::SetFlags::empty()) {
                 // Not here: the file system has none, or (EPERM) links and devices have none of users.
-                Err(e) if is_refused(attribute, e.errno()) => {}
+                Err(e) if is_refused(os, e.errno()) => refused.push(attribute.clone()),
                 done => done.context(shown)?,
             }
         }
-        Ok(())
+        Ok(refused)
     }
 }
 

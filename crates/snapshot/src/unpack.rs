@@ -5,6 +5,7 @@
 //! `trusted.overlay.opaque` (for those with the host's). Every call is relative to an open directory; a file costs open,
 //! write, futimens and close, and chown, chmod where they matter.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,6 +36,8 @@ pub(crate) struct Unpacker {
     entries: u64,
     /// A file with several names lost one: those that are left may be named after it.
     lost_a_link: bool,
+    /// Attributes of the current entry that its file cannot have.
+    refused: RefCell<Vec<Vec<u8>>>,
     buffer: Vec<u8>,
 }
 
@@ -50,6 +53,7 @@ impl Unpacker {
             skip_devices,
             entries: 0,
             lost_a_link: false,
+            refused: RefCell::default(),
             buffer: Vec::new(),
         })
     }
@@ -113,6 +117,7 @@ impl Unpacker {
 
     fn record(&mut self, path: Vec<u8>, kind: Kind, entry: &tar::Entry) -> Result<()> {
         // A link has its file's attributes, a symbolic link no mode of its own.
+        let refused = std::mem::take(&mut *self.refused.borrow_mut());
         let mode = if matches!(kind, Kind::Symlink { .. }) { 0o777 } else { entry.mode };
         self.records.push(Record {
             path,
@@ -121,7 +126,7 @@ impl Unpacker {
             uid: entry.uid,
             gid: entry.gid,
             mtime: entry.mtime,
-            xattrs: entry.xattrs.clone(),
+            xattrs: entry.xattrs.iter().filter(|(name, _)| !refused.contains(name)).cloned().collect(),
         })
     }
 
@@ -248,7 +253,8 @@ impl Unpacker {
                 .context(|| "set its mode")?;
         }
         let kept = entry.xattrs.iter().filter(|(attribute, _)| attribute != DEFAULT_ACL);
-        self.tree.set_xattrs(last, kept)
+        self.refused.borrow_mut().extend(self.tree.set_xattrs(last, kept)?);
+        Ok(())
     }
 
     fn chown(&self, last: &[u8], entry: &tar::Entry) -> Result<()> {
@@ -265,7 +271,7 @@ impl Unpacker {
             fs::fchmodat(self.tree.dir(), name(last), entry.mode, AtFlags::empty())
                 .context(|| "set its mode")?;
         }
-        self.tree.set_xattrs(last, entry.xattrs.iter())?;
+        self.refused.borrow_mut().extend(self.tree.set_xattrs(last, entry.xattrs.iter())?);
         fs::utimensat(self.tree.dir(), name(last), entry.mtime, entry.mtime, AtFlags::SYMLINK_NOFOLLOW)
             .context(|| "set its times")
     }
@@ -284,7 +290,7 @@ impl Unpacker {
         if entry.mode & 0o7000 != 0 {
             fs::fchmod(file.as_fd(), entry.mode).context(|| "set its mode")?;
         }
-        set_open_xattrs(file.as_fd(), &entry.xattrs)?;
+        self.refused.borrow_mut().extend(set_open_xattrs(file.as_fd(), &entry.xattrs)?);
         fs::futimens(file.as_fd(), entry.mtime, entry.mtime).context(|| "set its times")
     }
 
@@ -428,7 +434,7 @@ pub(crate) fn adopt(tree: &mut Tree, mut lines: Lines) -> Result<()> {
         let ids = (Some(record.uid), Some(record.gid));
         fs::fchownat(tree.dir(), name(last), ids.0, ids.1, AtFlags::SYMLINK_NOFOLLOW).context(what)?;
         fs::fchmodat(tree.dir(), name(last), record.mode, AtFlags::empty()).context(what)?;
-        tree.set_xattrs(last, record.xattrs.iter()).context(what)?;
+        tree.set_xattrs(last, record.xattrs.iter()).map(drop).context(what)?;
         finish_directory(tree, &record)?;
     }
     Ok(())
@@ -453,16 +459,17 @@ fn set_opaque(dir: BorrowedFd<'_>, last: &[u8]) -> Result<()> {
     xattr::fsetxattr(fd.as_fd(), OPAQUE.as_ref(), b"y", xattr::SetFlags::empty()).context(what)
 }
 
-fn set_open_xattrs(fd: BorrowedFd<'_>, xattrs: &Xattrs) -> Result<()> {
+fn set_open_xattrs(fd: BorrowedFd<'_>, xattrs: &Xattrs) -> Result<Vec<Vec<u8>>> {
     use std::os::unix::ffi::OsStrExt;
-    for (attribute, value) in xattrs {
-        let attribute = std::ffi::OsStr::from_bytes(attribute);
+    let mut refused = Vec::new();
+    for (name, value) in xattrs {
+        let attribute = std::ffi::OsStr::from_bytes(name);
         match xattr::fsetxattr(fd, attribute, value, xattr::SetFlags::empty()) {
-            Err(e) if is_refused(attribute, e.errno()) => {}
+            Err(e) if is_refused(attribute, e.errno()) => refused.push(name.clone()),
             done => done.context(|| format!("set `{}`", attribute.display()))?,
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
 fn finish_directory(tree: &mut Tree, record: &Record) -> Result<()> {
@@ -471,7 +478,7 @@ fn finish_directory(tree: &mut Tree, record: &Record) -> Result<()> {
     tree.enter_existing(dir).context(what)?;
     let last: &[u8] = if last.is_empty() { b"." } else { last };
     let late = record.xattrs.iter().filter(|(attribute, _)| attribute == DEFAULT_ACL);
-    tree.set_xattrs(last, late).context(what)?;
+    tree.set_xattrs(last, late).map(drop).context(what)?;
     fs::utimensat(tree.dir(), name(last), record.mtime, record.mtime, AtFlags::SYMLINK_NOFOLLOW).context(what)
 }
 

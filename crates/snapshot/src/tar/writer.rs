@@ -107,7 +107,7 @@ impl<W: Write> Writer<W> {
             record(&mut records, b"GNU.sparse.minor", b"0");
             record(&mut records, b"GNU.sparse.name", &name);
             record(&mut records, b"GNU.sparse.realsize", real.to_string().as_bytes());
-            let text = sparse_map(pieces);
+            let text = sparse_map(pieces, *real);
             size += text.len() as u64;
             map = Some(text);
         }
@@ -219,9 +219,12 @@ fn time((seconds, nanoseconds): (i64, u32)) -> String {
 }
 
 /// The map in front of a sparse file's data.
-fn sparse_map(pieces: &[Piece]) -> Vec<u8> {
-    let mut text = format!("{}\n", pieces.len()).into_bytes();
-    for piece in pieces {
+fn sparse_map(pieces: &[Piece], size: u64) -> Vec<u8> {
+    // GNU tar gives the file the size that the last piece ends at: an empty one marks a hole at the end.
+    let end = pieces.last().map_or(0, |last| last.offset + last.length);
+    let mark = (end < size).then_some(Piece { offset: size, length: 0 });
+    let mut text = format!("{}\n", pieces.len() + usize::from(mark.is_some())).into_bytes();
+    for piece in pieces.iter().chain(&mark) {
         text.extend_from_slice(format!("{}\n{}\n", piece.offset, piece.length).as_bytes());
     }
     text.resize(text.len().next_multiple_of(BLOCK), 0);

@@ -42,6 +42,8 @@ impl<'a> Root<'a> {
 pub(crate) struct Worker {
     child: Child,
     socket: OwnedFd,
+    /// It told that it failed, and ends by itself.
+    has_failed: bool,
 }
 
 impl Worker {
@@ -65,7 +67,7 @@ impl Worker {
             .stderr(Stdio::null())
             .spawn()
             .context(what)?;
-        let mut worker = Worker { child, socket };
+        let mut worker = Worker { child, socket, has_failed: false };
         let users = match ids {
             WorkerIds::Host => Users::Host,
             WorkerIds::Mapped(_) => Users::Mapped,
@@ -88,7 +90,10 @@ impl Worker {
     /// The next report; a failure as an error.
     pub(crate) fn report(&mut self) -> Result<Report> {
         match receive::<Report>(self.socket.as_fd())? {
-            Some((report, _)) => report.check(),
+            Some((report, _)) => {
+                self.has_failed = matches!(report, Report::Failed { .. });
+                report.check()
+            }
             None => {
                 let status = self.child.wait().context(|| "wait for the worker")?;
                 Err(Error::new(
@@ -119,8 +124,12 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         // After `finish` there is nothing left to kill or to wait for.
-        let _ = self.child.kill();
+        if !self.has_failed {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
+        // The worker dies with the stage, a little later: it is gone when nobody has the other end any more.
+        while let Ok(Some(_)) = receive::<Report>(self.socket.as_fd()) {}
     }
 }
 
