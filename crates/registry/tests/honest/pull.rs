@@ -59,3 +59,28 @@ fn what_is_not_there_is_said_by_the_registry() {
     let absent = Descriptor::new("x", Digest::of(b"absent"), 6);
     assert_eq!(client.blob(&reference, &absent, 0).unwrap_err().kind(), Kind::NotFound);
 }
+
+#[test]
+fn a_name_is_resolved_and_one_client_serves_many_threads() {
+    let Some(registry) = Registry::start() else { return };
+    // By name, of which the first address may be ::1, where nobody listens.
+    let host = registry.host().replace("127.0.0.1", "localhost");
+    let reference = name(format!("{host}/app:1"));
+    let client = client();
+    let contents: Vec<Vec<u8>> = (0..6).map(|n| noise(700_000 + n)).collect();
+    let blobs: Vec<Descriptor> =
+        contents.iter().map(|c| Descriptor::of("application/octet-stream", c)).collect();
+    std::thread::scope(|scope| {
+        for (content, blob) in contents.iter().zip(&blobs) {
+            let (client, reference) = (&client, &reference);
+            scope.spawn(move || {
+                client.push_blob(reference, &mut std::io::Cursor::new(content), blob, None).unwrap();
+                for offset in [0, 123_456] {
+                    let mut all = Vec::new();
+                    client.blob(reference, blob, offset).unwrap().read_to_end(&mut all).unwrap();
+                    assert!(all == content[offset as usize..]);
+                }
+            });
+        }
+    });
+}
