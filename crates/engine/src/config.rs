@@ -11,6 +11,9 @@ use taru_oci::Digest;
 /// The version of [`ContainerConfig`] that is written. Version 1 knew no images; it is read as well.
 pub const VERSION: u32 = 2;
 
+/// The label of a build step's container: one whose build was killed is killed and removed by the next command.
+pub const STEP: &str = "io.taru.step";
+
 /// What a container was asked to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContainerConfig {

@@ -46,6 +46,7 @@ pub mod reconcile;
 pub mod record;
 pub mod run;
 pub mod runtime;
+pub mod step;
 pub mod stop;
 pub mod store;
 pub mod user;

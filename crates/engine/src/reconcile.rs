@@ -151,7 +151,10 @@ fn watch(engine: &Engine, record: &Record) -> Result<Watch> {
     }
     let facts = Facts::read(&engine.dirs.bundle(&record.id))?;
     let starter_lives = record.starter.is_alive()?;
+    let is_step = record.config.as_ref().is_ok_and(|c| c.labels.contains_key(crate::config::STEP));
     Ok(match facts {
+        // The runtime of a build's step outlives a killed build, and nobody wants what it makes any more.
+        Some(_) if is_step && !starter_lives => Watch::Ended(unknown("its build was killed")),
         Some(facts) if facts.supervisor.is_alive()? || starter_lives => Watch::Status(Status::Running {
             supervisor: facts.supervisor,
             init: facts.init,

@@ -32,7 +32,7 @@ use crate::{Engine, names, prepare, reconcile};
 const OWN_FAILURE: i32 = 125;
 
 /// Where the runtime says why it failed, below the bundle.
-const RUNTIME_LOG: &str = "runtime.log";
+pub(crate) const RUNTIME_LOG: &str = "runtime.log";
 
 /// How a program in the foreground came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,12 @@ pub fn again(engine: &mut Engine, record: &Record) -> Result<()> {
 }
 
 /// Records a container that is about to start.
-fn begin(engine: &mut Engine, config: &ContainerConfig, name: Option<&str>, durable: bool) -> Result<Record> {
+pub(crate) fn begin(
+    engine: &mut Engine,
+    config: &ContainerConfig,
+    name: Option<&str>,
+    durable: bool,
+) -> Result<Record> {
     let own_ids = prepare::needs_own_ids(engine, config);
     let id = names::new_id()?;
     let starter = engine.starter.clone();
@@ -147,7 +152,7 @@ fn begin(engine: &mut Engine, config: &ContainerConfig, name: Option<&str>, dura
 }
 
 /// Removes all of a container that never ran.
-fn forget(engine: &mut Engine, record: &Record) -> Result<()> {
+pub(crate) fn forget(engine: &mut Engine, record: &Record) -> Result<()> {
     engine.store.removing(&record.id)?;
     if engine.dirs.runtime().join(&record.id).exists() {
         engine.runtime.call(&["delete", "--force", &record.id])?;

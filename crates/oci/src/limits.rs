@@ -57,3 +57,11 @@ pub const ARCHIVE_IMAGES: usize = 5_000;
 pub const METADATA: u64 = 1 << 20;
 /// Bytes that the decompressor of xz may look back: what `xz -9` needs.
 pub const XZ_WINDOW: u32 = 64 << 20;
+/// Bytes of a Dockerfile, and of a `.dockerignore`.
+pub const DOCKERFILE: u64 = 4 << 20;
+/// Files of a build's context that is an archive, or of an archive that ADD unpacks.
+pub const CONTEXT_ENTRIES: u64 = 2_000_000;
+/// Bytes of an archive that ADD unpacks.
+pub const CONTEXT: u64 = 1 << 40;
+/// Bytes of one sparse file in it, which is read into memory.
+pub const SPARSE_IN_ARCHIVE: u64 = 64 << 20;

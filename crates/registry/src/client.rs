@@ -42,7 +42,7 @@ pub struct Client(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) cancel: Cancel,
-    http: Http,
+    pub(crate) http: Http,
     grants: Mutex<HashMap<(String, Vec<String>), Grant>>,
     /// What insecure servers were found to speak.
     spoken: Mutex<HashMap<String, Scheme>>,

@@ -21,6 +21,7 @@ mod client;
 mod conf;
 mod connection;
 mod credentials;
+mod download;
 mod endpoint;
 mod fault;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub use blob::{BlobReader, Verified, error_of};
 pub use client::Client;
 pub use conf::Registries;
 pub use credentials::{Credentials, Keyring};
+pub use download::Download;
 pub use http::Source;
 pub use policy::Policy;
 pub use proxy::Proxies;

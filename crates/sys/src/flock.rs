@@ -34,6 +34,19 @@ pub fn lock(fd: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
+/// Takes a lock of `fd` that others may have as well, waiting for whoever has the exclusive one.
+///
+/// # Errors
+/// Those of flock(2).
+pub fn lock_shared(fd: BorrowedFd<'_>) -> Result<()> {
+    loop {
+        match flock(fd, libc::LOCK_SH) {
+            Err(e) if e.errno() == errno::INTR => {}
+            other => return other,
+        }
+    }
+}
+
 /// Gives up the lock of `fd`, whoever else has the descriptor.
 ///
 /// # Errors

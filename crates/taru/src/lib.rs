@@ -14,3 +14,4 @@ pub mod options;
 pub mod output;
 pub mod progress;
 pub mod prompt;
+pub mod steps;

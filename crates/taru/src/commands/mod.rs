@@ -13,6 +13,7 @@ use crate::options::Global;
 use crate::output::{self, Edge};
 
 mod attach;
+mod build;
 mod cgroup;
 mod check;
 mod chroot;
@@ -54,6 +55,7 @@ mod wait;
 #[allow(missing_docs)] // the help of a verb stands on its `Args`
 pub enum Command {
     Attach(attach::Args),
+    Build(Box<build::Args>),
     Cgroup(cgroup::Args),
     Check(check::Args),
     Chroot(chroot::Args),
@@ -98,6 +100,7 @@ impl Command {
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
             Command::Attach(args) => attach::run(&args, global),
+            Command::Build(args) => build::run(&args, global),
             Command::Cgroup(args) => cgroup::run(&args, global),
             Command::Check(args) => check::run(&args, global),
             Command::Chroot(args) => chroot::run(&args, global),

@@ -1,0 +1,260 @@
+//! What steps came to, by what they were made from.
+//!
+//! ```text
+//! STATE/build/
+//! ├── records/KEY        JSON: the layer that a step of this key made. KEY is a SHA-256 over the chain id below it and
+//! │                      everything that goes into it; replaced as a whole, durable
+//! ├── mounts/ID/         content of a cache mount; ID is the SHA-256 of its `id`, and of its origin
+//! └── tmp/               what lives as long as a build (scratch); swept when the next one begins
+//! ```
+//! A record is written after its layer is in the store and held there (hold `build/KEY`): one that can be read is whole,
+//! and one whose layer is gone all the same is no hit.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use taru_content::{Content, Lease};
+use taru_oci::{Descriptor, Digest, Hasher};
+use taru_stdx::fs::{Sync, read_bounded, replace};
+use taru_stdx::{Context, Kind, Result};
+
+/// The version of the keys: what changes what a step makes changes it.
+const VERSION: &str = "taru-build-1";
+/// Bytes of a record.
+const RECORD: u64 = 1 << 20;
+
+/// A layer of the image that is being built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Layer {
+    /// Its blob.
+    pub descriptor: Descriptor,
+    /// The digest of its tar.
+    pub diff_id: Digest,
+    /// The chain id that it makes.
+    pub chain: Digest,
+    /// The key of the step that made it; none for a layer of another image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Digest>,
+    /// When that was, RFC 3339: an image that is built of records alone is the same image again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+}
+
+/// A key under construction: parts of any length, none of which runs into the next.
+#[derive(Debug)]
+pub(crate) struct Key(Hasher);
+
+impl Key {
+    /// A key of the kind `kind`, above `parent`.
+    pub(crate) fn new(kind: &str, parent: Option<&Digest>) -> Key {
+        let mut key = Key(Hasher::new(taru_oci::Algorithm::Sha256));
+        key.part(VERSION).part(kind).part(parent.map(Digest::to_string).unwrap_or_default());
+        key
+    }
+
+    /// Adds a part.
+    pub(crate) fn part(&mut self, bytes: impl AsRef<[u8]>) -> &mut Key {
+        let bytes = bytes.as_ref();
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// As [`Key::part`], where nothing follows.
+    pub(crate) fn add(&mut self, bytes: impl AsRef<[u8]>) {
+        self.part(bytes);
+    }
+
+    /// The key.
+    pub(crate) fn finish(self) -> Digest {
+        self.0.finish()
+    }
+}
+
+/// The records.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    dir: PathBuf,
+    /// Directories that other builds wrote.
+    others: Vec<PathBuf>,
+    /// Layers of images that say which keys they are of.
+    inline: Vec<(Digest, Layer)>,
+}
+
+impl Cache {
+    /// The records below `STATE/build`, which is made where it is not there.
+    ///
+    /// # Errors
+    /// As mkdir(2).
+    pub(crate) fn open(dir: &Path) -> Result<Cache> {
+        for name in ["", "records", "mounts", "tmp"] {
+            let path = dir.join(name);
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.recursive(true).create(&path).context(|| format!("create `{}`", path.display()))?;
+        }
+        Ok(Cache { dir: dir.to_owned(), others: Vec::new(), inline: Vec::new() })
+    }
+
+    /// Where what lives as long as a build is.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    /// Where cache mounts are.
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.dir.join("mounts")
+    }
+
+    /// The layer of `key`, if its blob is in the store; it is protected by `lease` then.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn find(&self, key: &Digest, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
+        let Some(layer) = read(&self.record(key))? else { return self.import(key, content, lease) };
+        let found = self.present(layer, content, lease)?;
+        if found.is_some() { Ok(found) } else { self.import(key, content, lease) }
+    }
+
+    fn present(&self, layer: Layer, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
+        lease.protect_layer(&layer.chain)?;
+        match lease.protect_blob(&layer.descriptor.digest)? {
+            Some(size)
+                if size == layer.descriptor.size && content.has(&layer.descriptor.digest)?.is_some() =>
+            {
+                Ok(Some(layer))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Also looks into the directory `dir`, which `--cache-to type=local` wrote.
+    pub(crate) fn add_other(&mut self, dir: PathBuf) {
+        self.others.push(dir);
+    }
+
+    /// Also takes `layer`, which is in the store, for what `key` comes to.
+    pub(crate) fn add_inline(&mut self, key: Digest, layer: Layer) {
+        self.inline.push((key, layer));
+    }
+
+    /// Takes a layer from elsewhere into the store.
+    fn import(&self, key: &Digest, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
+        if let Some((_, layer)) = self.inline.iter().find(|(k, _)| k == key)
+            && let Some(layer) = self.present(layer.clone(), content, lease)?
+        {
+            self.record_layer(key, &layer, content)?;
+            return Ok(Some(layer));
+        }
+        for dir in &self.others {
+            let Some(layer) = read(&dir.join("records").join(key.hex()))? else { continue };
+            let digest = &layer.descriptor.digest;
+            let what = || format!("take a layer from the cache `{}`", dir.display());
+            if content.has(digest)?.is_none() {
+                let mut blob = match std::fs::File::open(dir.join("blobs").join(digest.hex())) {
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                    blob => blob.context(what)?,
+                };
+                let mut ingest = content.ingest(lease, None)?;
+                std::io::copy(&mut blob, &mut ingest).context(what)?;
+                // Another digest than its name says is an error, not a layer.
+                ingest.commit(Some((digest, layer.descriptor.size))).context(what)?;
+            }
+            if let Some(layer) = self.present(layer, content, lease)? {
+                self.record_layer(key, &layer, content)?;
+                return Ok(Some(layer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the layers that have a key into `dir`, for another host.
+    ///
+    /// # Errors
+    /// Any error of writing.
+    pub(crate) fn export(dir: &Path, layers: &[Layer], content: &Content) -> Result<()> {
+        let what = || format!("write the cache `{}`", dir.display());
+        for name in ["records", "blobs"] {
+            std::fs::create_dir_all(dir.join(name)).context(what)?;
+        }
+        for layer in layers {
+            let Some(key) = &layer.key else { continue };
+            let (mut blob, size) = content.open_blob(&layer.descriptor.digest)?;
+            let path = dir.join("blobs").join(layer.descriptor.digest.hex());
+            if std::fs::metadata(&path).map_or(0, |m| m.len()) != size {
+                let staged = path.with_extension("part");
+                let mut out = std::fs::File::create(&staged).context(what)?;
+                std::io::copy(&mut blob, &mut out).context(what)?;
+                out.sync_all().context(what)?;
+                std::fs::rename(&staged, &path).context(what)?;
+            }
+            let text = serde_json::to_vec(layer).context(what)?;
+            replace(&dir.join("records").join(key.hex()), &text, 0o644, Sync::Durable)?;
+        }
+        Ok(())
+    }
+
+    /// Records what `key` came to.
+    ///
+    /// # Errors
+    /// Any error of writing.
+    pub(crate) fn record_layer(&self, key: &Digest, layer: &Layer, content: &Content) -> Result<()> {
+        let name = format!("build/{}", key.hex());
+        let (digests, layers) =
+            (std::slice::from_ref(&layer.descriptor.digest), std::slice::from_ref(&layer.chain));
+        content.hold(&name, digests, layers)?;
+        let text = serde_json::to_vec(layer).context(|| "write a record of the build cache")?;
+        replace(&self.record(key), &text, 0o600, Sync::Durable)
+    }
+
+    fn record(&self, key: &Digest) -> PathBuf {
+        self.dir.join("records").join(key.hex())
+    }
+}
+
+/// Reads a record. What cannot be read is as good as not there, and is replaced.
+fn read(path: &Path) -> Result<Option<Layer>> {
+    match read_bounded(path, RECORD) {
+        Err(e) if e.kind() == Kind::NotFound => Ok(None),
+        bytes => Ok(serde_json::from_slice(&bytes?).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_key_do_not_run_together() {
+        let key = |parts: &[&str]| {
+            let mut key = Key::new("x", None);
+            parts.iter().for_each(|p| key.add(p));
+            key.finish()
+        };
+        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_ne!(key(&["a"]), key(&["a", ""]));
+        assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
+        assert_ne!(Key::new("x", None).finish(), Key::new("y", None).finish());
+    }
+
+    #[test]
+    fn a_record_counts_only_while_its_layer_is_there() {
+        let dir = crate::scratch::Scratch::new(&std::env::temp_dir()).unwrap();
+        let content = Content::open(&dir.path().join("content")).unwrap();
+        let cache = Cache::open(&dir.path().join("build")).unwrap();
+        let lease = content.lease("test").unwrap();
+        let digest = content.put(&lease, b"layer", taru_oci::Algorithm::Sha256).unwrap();
+        let descriptor = Descriptor::new(taru_oci::media::LAYER, digest.clone(), 5);
+        let layer =
+            Layer { descriptor, diff_id: digest.clone(), chain: digest.clone(), key: None, created: None };
+        let key = Key::new("x", None).finish();
+        assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
+        cache.record_layer(&key, &layer, &content).unwrap();
+        assert_eq!(cache.find(&key, &content, &lease).unwrap().as_ref(), Some(&layer));
+        let gone = Layer { descriptor: Descriptor::new("x", Digest::of(b"other"), 5), ..layer.clone() };
+        cache.record_layer(&key, &gone, &content).unwrap();
+        assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
+        std::fs::write(dir.path().join("build/records").join(key.hex()), "{").unwrap();
+        assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! The end of a build: configuration and manifest, names, and whatever else the result is to become.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use taru_archive::{Format, save};
+use taru_content::Lease;
+use taru_engine::Engine;
+use taru_engine::image::Images;
+use taru_oci::{Algorithm, Descriptor, Digest, Image, Manifest, Reference, media};
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::fs::FileType;
+
+use crate::assembly::{Assembly, Content, Entry};
+use crate::cache::Cache;
+use crate::options::{CacheTo, Options, Output};
+use crate::progress::{Event, Progress};
+use crate::root::Root;
+use crate::scratch::nameless;
+use crate::tree::{Tree, visit_below};
+
+/// The annotation of a manifest that names the key of each layer, as a JSON list: the cache in the image.
+const KEYS: &str = "io.taru.build.keys";
+
+/// An image that was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The digest of its manifest: its id.
+    pub id: Digest,
+}
+
+/// A point of time.
+pub(crate) fn time_of(seconds: i64) -> SystemTime {
+    std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// A point of time as documents have it.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    taru_stdx::time::rfc3339(time)
+}
+
+/// The keys that an image says its layers are of.
+pub(crate) fn keys(manifest: &Manifest) -> Vec<Option<Digest>> {
+    manifest.annotations.get(KEYS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// Whether the outputs can be made at all, before anything is built.
+///
+/// # Errors
+/// [`Kind::Exists`] for a destination that is a directory where a file is wanted.
+pub(crate) fn check(options: &Options) -> Result<()> {
+    for output in &options.outputs {
+        match output {
+            Output::Docker(Some(path)) | Output::Oci(Some(path)) | Output::Tar(Some(path))
+                if path.is_dir() =>
+            {
+                return Err(Error::new(
+                    Kind::Exists,
+                    format!("write to `{}`: it is a directory", path.display()),
+                )
+                .hint("name a file; --output type=local,dest=DIRECTORY writes files into a directory"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Stores the image, gives it its names, and makes the outputs.
+///
+/// # Errors
+/// Any error of writing. Names are given last, all or none.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn finish(
+    engine: &Engine,
+    lease: &Lease,
+    options: &Options,
+    root: &Root,
+    mut image: Image,
+    epoch: Option<i64>,
+    progress: &dyn Progress,
+    tmp: &Path,
+) -> Result<Built> {
+    let images = engine.images()?;
+    // An image of nothing new is as old as its base; one of records alone is the same image again.
+    let newest = root.layers.iter().filter_map(|layer| layer.created.as_deref()).max();
+    let created = match (epoch, newest, &image.created) {
+        (Some(seconds), _, _) => rfc3339(time_of(seconds)),
+        (None, Some(newest), _) => newest.to_owned(),
+        (None, None, Some(base)) => base.clone(),
+        (None, None, None) => rfc3339(SystemTime::now()),
+    };
+    for told in image.history.iter_mut().flatten() {
+        told.created.get_or_insert_with(|| created.clone());
+    }
+    image.created = Some(created);
+    image.rootfs.diff_ids = root.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    let what = || "write the image";
+    let config = serde_json::to_vec(&image).context(what)?;
+    let config_digest = images.content.put(lease, &config, Algorithm::Sha256)?;
+    let config = Descriptor::new(media::CONFIG, config_digest, config.len() as u64);
+    let mut manifest =
+        Manifest::new(config, root.layers.iter().map(|layer| layer.descriptor.clone()).collect());
+    if options.cache_to.contains(&CacheTo::Inline) {
+        let keys: Vec<Option<&Digest>> = root.layers.iter().map(|layer| layer.key.as_ref()).collect();
+        manifest.annotations.insert(KEYS.to_owned(), serde_json::to_string(&keys).context(what)?);
+    }
+    let bytes = serde_json::to_vec(&manifest).context(what)?;
+    let digest = images.content.put(lease, &bytes, Algorithm::Sha256)?;
+    let mut descriptor = Descriptor::new(media::MANIFEST, digest.clone(), bytes.len() as u64);
+    descriptor.platform = None;
+    root.ensure(images, lease)?;
+    progress.event(&Event::Image(&digest));
+    for output in &options.outputs {
+        make(images, output, options, root, &descriptor, tmp)?;
+    }
+    for cache in &options.cache_to {
+        if let CacheTo::Local(dir) = cache {
+            Cache::export(dir, &root.layers, &images.content)?;
+        }
+    }
+    let stores = options.outputs.is_empty() || options.outputs.contains(&Output::Image);
+    if stores && options.tags.is_empty() {
+        images.content.keep(&[descriptor])?;
+    } else if stores {
+        let names: Vec<(Reference, Descriptor)> =
+            options.tags.iter().map(|tag| (tag.clone(), descriptor.clone())).collect();
+        images.content.tag(&names)?;
+        for tag in &options.tags {
+            progress.event(&Event::Tagged(&tag.familiar()));
+        }
+    }
+    Ok(Built { id: digest })
+}
+
+fn make(
+    images: &Images,
+    output: &Output,
+    options: &Options,
+    root: &Root,
+    descriptor: &Descriptor,
+    tmp: &Path,
+) -> Result<()> {
+    let archive = |path: &Option<PathBuf>, format: Format| {
+        let image = [(options.tags.clone(), descriptor.clone())];
+        to_file(path, |out| save(out, &images.content, &image, format))
+    };
+    match output {
+        Output::Image => Ok(()),
+        Output::Docker(path) => archive(path, Format::Docker),
+        Output::Oci(path) => archive(path, Format::Oci),
+        Output::Tar(path) => {
+            let files = flat(root, images)?;
+            to_file(path, |out| files.write(out, None))
+        }
+        Output::Local(dir) => {
+            let what = || format!("write the files to `{}`", dir.display());
+            std::fs::create_dir_all(dir).context(what)?;
+            let mut spool = nameless(tmp)?;
+            flat(root, images)?.write(&mut spool, None)?;
+            std::io::Seek::rewind(&mut spool).context(what)?;
+            let mut archive = tar::Archive::new(spool);
+            archive.set_preserve_permissions(true);
+            archive.set_preserve_mtime(true);
+            archive.set_overwrite(true);
+            for entry in archive.entries().context(what)? {
+                let mut entry = entry.context(what)?;
+                let kind = entry.header().entry_type();
+                if !kind.is_character_special() && !kind.is_block_special() {
+                    entry.unpack_in(dir).context(what)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Writes to a file that appears when it is whole, or to the standard output.
+fn to_file(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let Some(path) = path else {
+        let mut out = std::io::stdout().lock();
+        write(&mut out)?;
+        return out.flush().context(|| "write to the standard output");
+    };
+    let what = || format!("write `{}`", path.display());
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().ok_or_else(|| Error::invalid(format!("{}: no file name", what())))?);
+    name.push(format!(".{}.part", std::process::id()));
+    let staged = path.with_file_name(name);
+    let done = File::create(&staged).context(what).and_then(|file| {
+        let mut out = std::io::BufWriter::with_capacity(1 << 18, file);
+        write(&mut out)?;
+        out.flush().context(what)?;
+        std::fs::rename(&staged, path).context(what)
+    });
+    if done.is_err() {
+        let _ = std::fs::remove_file(&staged);
+    }
+    done
+}
+
+/// All files of a root, as one layer.
+fn flat(root: &Root, images: &Images) -> Result<Assembly> {
+    let tree = root.files(&images.snapshots)?.tree;
+    let mut assembly = Assembly::new(Arc::new(Tree::empty()));
+    let Some(top) = tree.root()? else { return Ok(assembly) };
+    visit_below(&tree, &top, &mut |node| {
+        let content = match node.stat.file_type() {
+            FileType::Directory => Content::Directory,
+            FileType::Regular => Content::File(tree.clone(), node.clone()),
+            FileType::Symlink => Content::Symlink(tree.link(node)?),
+            FileType::Socket => return Ok(false),
+            kind => Content::Node(kind, node.stat.rdev),
+        };
+        assembly.put(
+            node.path.clone(),
+            Entry {
+                content,
+                mode: node.stat.permissions(),
+                owner: (node.stat.uid, node.stat.gid),
+                mtime: node.stat.mtime.0,
+                attributes: tree.attributes(node)?,
+            },
+        )?;
+        Ok(true)
+    })?;
+    Ok(assembly)
+}

@@ -1,0 +1,256 @@
+//! Caches, secrets, outputs, failures.
+
+use std::fs;
+
+use taru_testkit::{eventually, sandbox, skip};
+
+use crate::image::Image;
+use crate::{World, count};
+
+fn id(text: &str) -> String {
+    text.lines().last().unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn nothing_is_done_twice_and_everything_that_changed_is() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        world.file("a.txt", "1").file("b.txt", "1");
+        let text = World::with_busybox("COPY a.txt /\nRUN date +%N > /now\nFROM bb AS x\nCOPY b.txt /\n");
+        let words = ["--target", "bb"];
+        let first = world.build(&text, &words).ok();
+        let second = world.build(&text, &words).ok();
+        assert_eq!(id(&first.stdout), id(&second.stdout), "the same image again");
+        assert_eq!(second.stderr.matches("CACHED").count(), 4, "{}", second.stderr);
+        // Not the time of a file: its content.
+        world.file("a.txt", "1");
+        assert_eq!(id(&world.build(&text, &words).ok().stdout), id(&first.stdout));
+        world.file("a.txt", "2");
+        let third = world.build(&text, &words).ok();
+        assert_eq!(third.stderr.matches("CACHED").count(), 2, "{}", third.stderr);
+        let none = world.build(&text, &["--target", "bb", "--no-cache"]).ok();
+        assert_eq!(none.stderr.matches("CACHED").count(), 0, "{}", none.stderr);
+        assert_ne!(id(&none.stdout), id(&third.stdout));
+    });
+}
+
+#[test]
+fn the_same_input_has_the_same_digest_in_two_stores() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        world.file("a.txt", "1");
+        let text = World::with_busybox("COPY a.txt /d/\nWORKDIR /w\nRUN echo x > f && mkdir g\nENV A=1\n");
+        let epoch = ["--build-arg", "SOURCE_DATE_EPOCH=1700000000"];
+        let first = id(&world.build(&text, &epoch).ok().stdout);
+        fs::rename(world.store(), world.dir().join("old")).unwrap();
+        fs::set_permissions(
+            world.context().join("a.txt"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        )
+        .unwrap();
+        world.file("a.txt", "1");
+        assert_eq!(id(&world.build(&text, &epoch).ok().stdout), first);
+    });
+}
+
+#[test]
+fn a_failure_names_its_line_and_tags_nothing() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        let text = World::with_busybox("RUN echo before; echo why >&2; exit 7\nRUN true\n");
+        let failed = world.build(&text, &["-t", "app"]);
+        assert_eq!(failed.status, 1, "{}", failed.stderr);
+        for part in ["| before", "| why", "Dockerfile:4", "its exit status is 7"] {
+            assert!(failed.stderr.contains(part), "{part}: {}", failed.stderr);
+        }
+        let images = world.taru(&["images"]).output().ok();
+        assert!(!images.stdout.contains("app"), "{}", images.stdout);
+        assert_eq!(count(&world.store().join("build/tmp")), 0);
+        assert_eq!(count(&world.store().join("containers")), 0);
+        let e = world.build("FROM scratch\nCOPY nope /\n", &[]);
+        assert!(e.stderr.contains("Dockerfile:2") && e.stderr.contains("`nope`"), "{}", e.stderr);
+        let e = world.build("FROM scratch\nRUNN x\nCOPY a\n", &[]);
+        assert!(e.stderr.contains("did you mean RUN?") && e.stderr.contains("Dockerfile:3"), "{}", e.stderr);
+    });
+}
+
+#[test]
+fn secrets_are_seen_by_their_step_alone() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        world.file("../secret.txt", "s3cret-in-file");
+        let text = World::with_busybox(
+            "RUN --mount=type=secret,id=f --mount=type=secret,id=e,env=E --mount=type=secret,id=f,target=/x/y,mode=0444,uid=5 \
+             [ $(wc -c < /run/secrets/f) = 14 ] && [ ${#E} = 13 ] && ls -ln /x/y > /seen\n\
+             RUN [ ! -e /run/secrets/f ] && [ -z \"$E\" ] && [ ! -e /x ] && [ ! -e /run ]\n",
+        );
+        let words = ["--secret", "id=f,src=../secret.txt", "--secret", "id=e,env=SECRET"];
+        world.file("Dockerfile", &text);
+        let built = world
+            .taru(&[&["build", "--progress", "plain", "-t", "x"], &words[..], &["."]].concat())
+            .env("SECRET", "s3cret-in-env")
+            .output();
+        built.succeeds();
+        for secret in ["s3cret-in-file", "s3cret-in-env"] {
+            let found = std::process::Command::new("grep")
+                .args(["-rlF", secret])
+                .arg(world.store())
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{secret} is in the store");
+        }
+        let seen = world.taru(&["run", "--rm", "x", "cat", "/seen"]).output().ok();
+        assert!(seen.stdout.starts_with("-r--r--r--    1 5        0"), "{}", seen.stdout);
+        let missing = World::with_busybox("RUN --mount=type=secret,id=no,required true\n");
+        let e = world.build(&missing, &[]);
+        assert!(e.stderr.contains("the secret `no`"), "{}", e.stderr);
+    });
+}
+
+#[test]
+fn mounts_of_steps() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        world.file("d/f", "from the context").file("d/ignored", "x").file(".dockerignore", "**/ignored\n");
+        let text = World::with_busybox(
+            "FROM bb AS other\nRUN mkdir -p /o/p && echo other > /o/p/q && chown 7:8 /o/p/q\n\
+             FROM bb\n\
+             RUN --mount=type=cache,target=/c,id=c,mode=0700,uid=5 [ -z \"$(ls /c)\" ] && echo 1 > /c/n && ls -nd /c > /mode\n\
+             RUN --mount=type=cache,target=/c,id=c [ $(cat /c/n) = 1 ]\n\
+             RUN --mount=target=/m,source=d [ \"$(cat /m/f)\" = 'from the context' ] && [ ! -e /m/ignored ] && ! touch /m/x\n\
+             RUN --mount=target=/m,source=d,rw touch /m/x && rm /m/f\n\
+             RUN --mount=target=/m/file,source=d/f [ \"$(cat /m/file)\" = 'from the context' ]\n\
+             RUN --mount=from=other,source=/o,target=/m [ $(cat /m/p/q) = other ] && ls -n /m/p/q > /owner\n\
+             RUN --mount=type=tmpfs,target=/t,size=1m touch /t/x && grep -q ' /t ' /proc/mounts\n\
+             RUN --network=none [ \"$(ls /sys/class/net)\" = lo ]\n\
+             RUN [ ! -e /m ] && [ ! -e /t ] && [ ! -e /c ]\n",
+        );
+        world.build(&text, &["-t", "x"]).succeeds();
+        let seen = world.taru(&["run", "--rm", "x", "cat", "/mode", "/owner"]).output().ok();
+        assert!(seen.stdout.starts_with("drwx------    2 5        0"), "{}", seen.stdout);
+        assert!(seen.stdout.contains("1 7        8"), "{}", seen.stdout);
+        assert_eq!(fs::read_to_string(world.context().join("d/f")).unwrap(), "from the context");
+        let e = world.build(&World::with_busybox("RUN --security=insecure true\n"), &[]);
+        assert!(e.stderr.contains("--allow security.insecure"), "{}", e.stderr);
+    });
+}
+
+#[test]
+fn outputs_and_contexts() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        world.file("a.txt", "a").file("other/o", "from the other context").file("iid", "");
+        let text = "FROM scratch\nCOPY a.txt /d/\nCOPY --from=second o /\n";
+        let words = [
+            "--build-context",
+            "second=other",
+            "--label",
+            "l=1",
+            "--iidfile",
+            "iid",
+            "-t",
+            "one",
+            "-t",
+            "two:2",
+        ];
+        let built = world.build(text, &words).ok();
+        assert_eq!(fs::read_to_string(world.context().join("iid")).unwrap(), id(&built.stdout));
+        let images = world.taru(&["images"]).output().ok().stdout;
+        assert!(images.contains("one:latest") && images.contains("two:2"), "{images}");
+        world.build(text, &["--build-context", "second=other", "-o", "out"]).succeeds();
+        assert_eq!(fs::read_to_string(world.context().join("out/o")).unwrap(), "from the other context");
+        assert_eq!(fs::read_to_string(world.context().join("out/d/a.txt")).unwrap(), "a");
+        fs::remove_dir_all(world.context().join("out")).unwrap();
+        world
+            .build("FROM one\nCOPY --from=two:2 /o /p\n", &["--output", "type=docker,dest=x.tar"])
+            .succeeds();
+        let image = Image::read(&world.context().join("x.tar"));
+        assert_eq!(image.files.keys().collect::<Vec<_>>(), ["d", "d/a.txt", "o", "p"]);
+        assert_eq!(image.config["Labels"]["l"], "1");
+        world.build("FROM one\n", &["--output", "type=oci,dest=y.tar"]).succeeds();
+        let seen = std::process::Command::new("skopeo")
+            .args(["inspect", &format!("oci-archive:{}", world.context().join("y.tar").display())])
+            .output();
+        match seen {
+            Ok(seen) => assert!(seen.status.success(), "{}", String::from_utf8_lossy(&seen.stderr)),
+            Err(_) => skip(sandbox.name(), "skopeo"),
+        }
+        // The Dockerfile, or a whole context, on standard input.
+        world.taru(&["build", "-q", "-"]).stdin("FROM scratch\nLABEL a=b\n").output().succeeds();
+        world
+            .taru(&["build", "-q", "-f", "-", "."])
+            .stdin("FROM scratch\nCOPY a.txt /\n")
+            .output()
+            .succeeds();
+        let tar = std::process::Command::new("tar")
+            .args(["-cz", "Dockerfile", "a.txt", "other"])
+            .current_dir(world.context())
+            .output()
+            .unwrap();
+        world.taru(&["build", "-q", "-"]).stdin(tar.stdout).output().succeeds();
+        let e = world.build(text, &["--squash"]);
+        assert!(e.stderr.contains("COPY --from=STAGE / /"), "{}", e.stderr);
+    });
+}
+
+#[test]
+fn caches_come_from_elsewhere() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        let text = World::with_busybox("RUN date +%N > /now\n");
+        let first = world.build(&text, &["--cache-to", "type=local,dest=../cache", "-t", "x"]).ok();
+        fs::rename(world.store(), world.dir().join("old")).unwrap();
+        let second = world.build(&text, &["--cache-from", "type=local,src=../cache", "-t", "x"]).ok();
+        assert_eq!(second.stderr.matches("CACHED").count(), 3, "{}", second.stderr);
+        assert_eq!(id(&first.stdout), id(&second.stdout));
+        let e = world.build(&text, &["--cache-to", "type=gha"]);
+        assert!(e.stderr.contains("type=local,dest=DIR"), "{}", e.stderr);
+    });
+}
+
+#[test]
+fn another_platform_is_built_without_programs() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        world.file("a.txt", "a");
+        let built = world.build(
+            "FROM scratch\nCOPY a.txt /\nARG TARGETARCH\nENV A=$TARGETARCH\n",
+            &["--platform", "linux/s390x", "-t", "x"],
+        );
+        built.succeeds();
+        assert!(world.taru(&["images"]).output().ok().stdout.contains("linux/s390x"));
+        let e = world.build(&World::with_busybox(""), &["--platform", "linux/s390x"]);
+        assert!(e.stderr.contains("this host is") && e.stderr.contains("binfmt"), "{}", e.stderr);
+    });
+}
+
+#[test]
+fn an_ordinary_user_builds() {
+    sandbox(|sandbox| {
+        let world = World::rootless(sandbox);
+        world.file("a.txt", "a");
+        let text = World::with_busybox("COPY a.txt /d/\nRUN echo x > /f && rm /d/a.txt && id -u > /uid\n");
+        let built = world.build(&text, &["-t", "x"]);
+        built.succeeds();
+        let seen = world.taru(&["run", "--rm", "x", "sh", "-c", "cat /f /uid; ls /d"]).output().ok();
+        assert_eq!(seen.stdout, "x\n0\n");
+    });
+}
+
+#[test]
+fn a_build_that_is_killed_leaves_whole_records_only() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        let text = World::with_busybox("RUN echo started; sleep 1000\n");
+        world.file("Dockerfile", &text);
+        let mut running = world.taru(&["build", "--progress", "plain", "-t", "x", "."]).spawn();
+        eventually("the step runs", || running.stderr().contains("| started"));
+        running.kill();
+        // The next command brings it in line: the step's container is gone.
+        world.taru(&["ps", "-a"]).output().succeeds();
+        let built = world.build(&World::with_busybox("RUN echo other\n"), &["-t", "x"]).ok();
+        assert_eq!(built.stderr.matches("CACHED").count(), 2, "{}", built.stderr);
+        assert_eq!(count(&world.store().join("build/tmp")), 0);
+        assert!(!world.taru(&["ps", "-a"]).output().ok().stdout.contains("build"), "no container is left");
+    });
+}
