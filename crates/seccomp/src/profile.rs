@@ -369,7 +369,7 @@ impl DocumentRule {
         // refuses `write`, by which it tells the number; taru's runtime sends the descriptor by `sendmsg`.
         for name in ["write", "sendmsg"] {
             if action == Some(Action::Notify) && self.names.iter().any(|n| n == name) {
-                wrong.add(format!("seccomp `{name}`: SCMP_ACT_NOTIFY cannot be used for it"));
+                wrong.add(format!("seccomp `{name}`: SCMP_ACT_NOTIFY cannot be used for it: handing over the listener takes it"));
             }
         }
         let errno = wrong.errno("errnoRet", self.errno);
