@@ -18,6 +18,7 @@ mod lock;
 mod manifest;
 mod merge;
 mod name;
+mod share;
 mod stacked;
 mod staging;
 mod store;

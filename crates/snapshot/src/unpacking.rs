@@ -19,6 +19,7 @@ use taru_sys::xattr;
 use crate::inherit::{self, Below};
 use crate::layout::{self, Info, LAYERS, LOCKS, MANIFEST, file_name, sync_dir};
 use crate::lock::Lock;
+use crate::share;
 use crate::staging::Staging;
 use crate::store::Snapshots;
 use crate::worker::{Job, Report, Root};
@@ -192,6 +193,10 @@ impl Batch<'_> {
         worker.adopt(&adopted)?;
         worker.finish()?;
         driver.end(&staging.path, &self.store.workers)?;
+        // Copies of whole trees share their content in the file system, if at all.
+        if is_host && !driver.is_cumulative() {
+            share::share(&self.store.dir, &staging.path)?;
+        }
         for name in ["spill", "raw", "adopted"] {
             fs::remove_file(staging.path.join(name)).context(|| format!("remove `{name}`"))?;
         }

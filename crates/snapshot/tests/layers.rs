@@ -141,3 +141,43 @@ fn what_is_not_the_layer_named_is_never_visible() {
     common::store(&scratch.0);
     assert_eq!(std::fs::read_dir(scratch.0.join("staging")).unwrap().count(), 0);
 }
+
+#[test]
+fn equal_files_of_two_layers_are_stored_once() {
+    if !is_root("equal_files_of_two_layers_are_stored_once") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = store(&scratch.0);
+    let content = vec![5; 20_000];
+    let entry = |name: &str, mode| Header { mode, size: 20_000, ..Header::new(name, b'0') };
+    let first = Tar::new()
+        .dir("d", 0o755)
+        .add(&entry("d/same", 0o644), &content)
+        .add(&entry("mode", 0o600), &content[..])
+        .add(&entry("damaged", 0o640), &content)
+        .end();
+    let first = unpack(&store, None, &first).unwrap();
+    let one = tree(&scratch.0, &first);
+    let time = std::fs::metadata(one.join("damaged")).unwrap().modified().unwrap();
+    let damaged = std::fs::File::options().write(true).open(one.join("damaged")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&damaged, b"x", 10_000).unwrap();
+    damaged.set_modified(time).unwrap();
+    let second = Tar::new()
+        .dir("e", 0o755)
+        .add(&entry("e/other-name", 0o644), &content)
+        .add(&entry("mode", 0o400), &content)
+        .add(&entry("damaged", 0o640), &content)
+        .file("small", b"s")
+        .end();
+    let second = unpack(&store, None, &second).unwrap();
+    let two = tree(&scratch.0, &second);
+    let number = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().ino();
+    assert_eq!(number(one.join("d/same")), number(two.join("e/other-name")));
+    assert_ne!(number(one.join("mode")), number(two.join("mode")));
+    // What is damaged is not spread.
+    assert_ne!(number(one.join("damaged")), number(two.join("damaged")));
+    assert_eq!(store.check(&second).unwrap(), []);
+    store.remove_layer(&first).unwrap();
+    assert_eq!(store.check(&second).unwrap(), []);
+}
