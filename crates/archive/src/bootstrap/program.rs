@@ -194,7 +194,7 @@ fn debootstrap(command: &mut Command, request: &Request, lines: &[String]) -> Re
         command.arg(format!("--include={}", request.include.join(",")));
     }
     command.args(request.architecture.iter().map(|name| format!("--arch={name}")));
-    command.args(["--", &request.suite, ROOT]);
+    command.args([&request.suite, ROOT]);
     command.args(lines.first().and_then(|line| line.split(' ').nth(1)));
     Ok(())
 }

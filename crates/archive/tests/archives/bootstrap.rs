@@ -9,7 +9,7 @@ use taru_archive::{Bootstrap, bootstrap};
 use taru_content::{Content, NoLayers};
 use taru_oci::Descriptor;
 use taru_stdx::Kind;
-use taru_testkit::eventually;
+use taru_testkit::{eventually, in_namespaces};
 
 use crate::world::{World, has};
 
@@ -92,6 +92,43 @@ fn debian_twice_is_the_same_image() {
     }
     let (_other, two, _) = unpacked("debian:bookworm", &options).unwrap();
     assert_eq!(one, two, "the same packages are the same image");
+}
+
+/// An ordinary user is root in a user namespace, and what comes out is the same. Only with `TARU_TEST_FULL=1`: it takes minutes.
+#[test]
+fn an_ordinary_users_image_is_roots() {
+    let test = "bootstrap::an_ordinary_users_image_is_roots";
+    if std::env::var("TARU_TEST_FULL").is_ok_and(|full| full == "1") {
+        in_namespaces(&["--mount", "--propagation", "private"], || {
+            let world = World::new();
+            // Subordinate ids for the user nobody, seen in here alone.
+            std::fs::write(world.dir().join("ids"), "nobody:100000:65536\n").unwrap();
+            for file in ["/etc/subuid", "/etc/subgid"] {
+                world.run(&["mount", "--bind", "ids", file]);
+            }
+            let program = std::env::current_exe().unwrap();
+            let program = program.parent().unwrap().parent().unwrap().join("examples/archive");
+            std::fs::copy(program, world.dir().join("archive")).unwrap();
+            world.run(&["chown", "-R", "65534:65534", "."]);
+            let dir = world.dir().display().to_string();
+            let by = |user: &str, store: &str| {
+                let line = format!(
+                    "cd / && HOME={dir} setpriv --reuid {user} --regid {user} --clear-groups {dir}/archive bootstrap {dir}/{store} debian:bookworm essential"
+                );
+                let done = Command::new("sh").args(["-c", &line]).output().unwrap();
+                let said = String::from_utf8_lossy(&done.stderr).into_owned();
+                (done.status.success() || is_offline(&said)).then_some(()).expect(&said);
+                String::from_utf8(done.stdout).unwrap()
+            };
+            let root = by("0", "root");
+            match root.is_empty() {
+                true => taru_testkit::skip(test, "a mirror of Debian"),
+                false => assert_eq!(by("65534", "user"), root),
+            }
+        });
+    } else {
+        taru_testkit::skip(test, "TARU_TEST_FULL=1");
+    }
 }
 
 /// The victim of the next test: this very test executable, with a store and a mirror that never answers.
