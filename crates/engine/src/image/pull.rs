@@ -68,7 +68,13 @@ fn fetch(
         let text = format!("choose an image for `{platform}`: it is for `{}` alone", config.platform());
         return Err(Error::new(Kind::NotFound, text));
     }
-    from.layers(&document, &config, progress)?;
+    match from.layers(&document, &config, progress) {
+        // What was damaged on the disk is gone now, and fetched again.
+        Err(e) if e.kind() == Kind::Invalid && from.is_any_damaged(&document)? => {
+            from.layers(&document, &config, progress)?;
+        }
+        other => other?,
+    }
     images.content.tag(&[(name.clone(), target.clone())])?;
     Ok(Found { name: name.familiar(), target, manifest, document, config })
 }
@@ -122,14 +128,28 @@ impl Source<'_> {
             let text = format!("read `{}`: {} bytes, at most {limit}", at.digest, at.size);
             return Err(Error::new(Kind::Limit, text));
         }
-        match self.images.content.has(&at.digest)? {
-            Some(size) if size == at.size => self.images.content.read(at, limit),
-            _ => self.client.fetch_document(self.name, at),
+        if self.images.content.has(&at.digest)? == Some(at.size) {
+            match self.images.content.read(at, limit) {
+                // Damaged on the disk: fetched again, it takes that one's place.
+                Err(e) if e.kind() == Kind::Invalid => {}
+                other => return other,
+            }
         }
+        self.client.fetch_document(self.name, at)
     }
 
     fn keep(&self, at: &Descriptor, bytes: &[u8]) -> Result<()> {
         self.images.content.put(self.lease, bytes, at.digest.algorithm()).map(drop)
+    }
+
+    /// Whether any layer that the store has is not what it was; such are removed.
+    fn is_any_damaged(&self, manifest: &Manifest) -> Result<bool> {
+        let mut any = false;
+        for layer in &manifest.layers {
+            any |= self.images.content.has(&layer.digest)?.is_some()
+                && !self.images.content.verify(&layer.digest)?;
+        }
+        Ok(any)
     }
 
     /// Fetches what is missing of the layers and unpacks them, each as soon as it and those below are there.
