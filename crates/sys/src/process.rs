@@ -201,6 +201,33 @@ pub fn reap_any() -> Result<Option<(Pid, Exit)>> {
     }
 }
 
+/// Any one child that has ended and is not reaped: its id, and that of the process group it leads, are still its own.
+/// `None` if there is none. waitid(2) with WNOWAIT.
+///
+/// # Errors
+/// Any error of waitid(2) but ECHILD.
+pub fn ended_any() -> Result<Option<Pid>> {
+    match waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        Err(e) if e.errno() == Errno(libc::ECHILD) => Ok(None),
+        other => Ok(other?.map(|(pid, _)| pid)),
+    }
+}
+
+/// Reaps the child `pid`; `None` if it still runs.
+///
+/// # Errors
+/// ECHILD if it is no child of this process or was reaped.
+pub fn reap(pid: Pid) -> Result<Option<Exit>> {
+    let ended = waitid(libc::P_PID, pid.0.unsigned_abs(), libc::WEXITED | libc::WNOHANG)?;
+    Ok(ended.map(|(_, exit)| exit))
+}
+
+/// Whether `pid` is a child of this process, running or not yet reaped.
+pub fn is_child(pid: Pid) -> bool {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    pid.0 > 0 && waitid(libc::P_PID, pid.0.unsigned_abs(), options).is_ok()
+}
+
 /// Like [`wait_pidfd`], but returns `None` at once if the child still runs.
 ///
 /// # Errors
