@@ -4,7 +4,7 @@
 //! start      own session, subreaper ── executes `taru-runtime run --detach`, whose init becomes our child
 //!            (that it watches is written down before)
 //! report     "started PID" on standard output, which is then closed: whoever started us may go
-//! watch      one poll(2): init's end, its output, its terminal, the control socket
+//! watch      one poll(2): init's end, its output, its terminal, the control socket, its health checks
 //! end        what is left of the output ── the exit file, synced ── `taru-runtime delete`
 //! ```
 //! It runs as long as the container does, and for most of that time nothing happens: it holds no
@@ -14,7 +14,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -22,21 +21,25 @@ use std::time::SystemTime;
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::poll::{events, poll_all};
-use taru_sys::process::{self, Clone, Pid, Program};
+use taru_sys::process::{self, Pid};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::{fd, socket};
 
 use crate::control::{self, Control};
+use crate::execute::spawn;
 use crate::exit::Exit;
 use crate::facts::Facts;
+use crate::health;
 use crate::log::{CHUNK, Limits, Writer};
-use crate::streams::{Got, Streams, Theirs};
+use crate::streams::{Got, Streams};
 
 /// What the supervisor is told.
 #[derive(Debug)]
 pub struct Options {
     /// The words of a call of the runtime up to its command: the executable and global options.
     pub runtime: Vec<OsString>,
+    /// Where the runtime says, as JSON, why it fails.
+    pub runtime_log: Option<PathBuf>,
     /// The container's id.
     pub id: String,
     /// The bundle; the facts and the control socket lie there too.
@@ -49,6 +52,8 @@ pub struct Options {
     pub interactive: bool,
     /// How large the log may become.
     pub limits: Limits,
+    /// How to find out whether it is well, if that is asked for.
+    pub health: Option<health::Check>,
 }
 
 /// The socket over which the runtime sends the terminal, below the bundle.
@@ -79,19 +84,22 @@ pub fn run(options: &Options) -> Result<()> {
     // Before there is a container, so that nobody who looks takes it for abandoned.
     facts.write(&options.bundle)?;
     let (init, streams) = start(options)?;
-    let control = Process::of_pid(init.0).and_then(|process| {
+    let watched = Process::of_pid(init.0).and_then(|process| {
         facts.init = Some(process);
         facts.write(&options.bundle)?;
-        Control::listen(&options.bundle)
+        Ok((Control::listen(&options.bundle)?, checks(options, init)?))
     });
     // What nobody could watch must not run.
-    let control = control.or_else(|e| delete(options).and(Err(e)))?;
+    let (control, health) = watched.or_else(|e| delete(options).and(Err(e)))?;
     report(init)?;
 
     // Most of the program was for starting; the pages that waiting takes come back by themselves.
     let _ = taru_sys::memory::release_code();
-    let mut watch = Watch { log, streams, control, signals, init };
+    let mut watch = Watch { log, streams, control, signals, init, health };
     let status = watch.until_end();
+    if let Some(health) = watch.health.take() {
+        health.end();
+    }
     watch.drain();
     let exit = Exit { status: u8::try_from(status).unwrap_or(255), finished: SystemTime::now() };
     let written = exit.write(&options.dir);
@@ -99,11 +107,20 @@ pub fn run(options: &Options) -> Result<()> {
     delete(options).and(written)
 }
 
+/// Begins to watch over the container's health, if that is asked for. What the runtime says of a check is its result: a
+/// log of the runtime's would only grow.
+fn checks(options: &Options, init: Pid) -> Result<Option<health::Watch>> {
+    let Some(check) = options.health.clone() else { return Ok(None) };
+    let exec = options.runtime.clone();
+    health::Watch::new(check, exec, &options.id, &options.bundle, init).map(Some)
+}
+
 /// Has the runtime remove the container.
 fn delete(options: &Options) -> Result<()> {
     let words = words(options, &["delete", "--force", &options.id]);
-    spawn(words, [None, None, None])
-        .and_then(|child| process::wait_pidfd(child.as_fd()).context(|| "wait for the runtime").map(drop))
+    spawn(words, &[None, None, None], &[]).and_then(|child| {
+        process::wait_pidfd(child.pidfd.as_fd()).context(|| "wait for the runtime").map(drop)
+    })
 }
 
 /// Executes the runtime, and returns init's pid and our ends of its streams.
@@ -122,8 +139,10 @@ fn start(options: &Options) -> Result<(Pid, Streams)> {
         (streams, theirs, None)
     };
     words.push(options.id.clone().into());
-    let child = spawn(words, theirs)?;
-    let exit = process::wait_pidfd(child.as_fd()).context(|| "wait for the runtime")?;
+    let child = spawn(words, &theirs, &[])?;
+    // Our copies of its ends would keep its output open.
+    drop(theirs);
+    let exit = process::wait_pidfd(child.pidfd.as_fd()).context(|| "wait for the runtime")?;
     if exit.status() != 0 {
         return Err(Error::new(Kind::System, said(&streams.take_text(4096))));
     }
@@ -155,28 +174,12 @@ fn receive_terminal(listener: &UnixListener) -> Result<OwnedFd> {
 }
 
 fn words(options: &Options, command: &[&str]) -> Vec<OsString> {
-    options.runtime.iter().cloned().chain(command.iter().map(OsString::from)).collect()
-}
-
-/// Executes `words` with the given standard streams; the null device stands for those missing.
-fn spawn(words: Vec<OsString>, streams: Theirs) -> Result<OwnedFd> {
-    let what = || "execute the runtime";
-    let null = File::options().read(true).write(true).open("/dev/null").context(|| "open `/dev/null`")?;
-    let env = std::env::vars_os().map(|(name, value)| [name, value].join(&OsString::from("=")).into_vec());
-    let path = words.first().cloned().unwrap_or_default().into_vec();
-    let program = Program::new(path, words.into_iter().map(OsString::into_vec), env).context(what)?;
-    if let Some(child) = process::clone3(&Clone::default()).context(what)? {
-        return Ok(child.pidfd);
+    let mut words = options.runtime.clone();
+    if let Some(log) = &options.runtime_log {
+        words.extend(["--log".into(), log.into(), "--log-format".into(), "json".into()]);
     }
-    for (number, stream) in (0..).zip(&streams) {
-        let stream = stream.as_ref().map_or(null.as_fd(), AsFd::as_fd);
-        if fd::replace_standard(stream, number).is_err() {
-            process::exit_now(126);
-        }
-    }
-    signal::reset_all();
-    let _ = program.execve();
-    process::exit_now(126)
+    words.extend(command.iter().map(OsString::from));
+    words
 }
 
 /// Tells whoever started us, and lets go of them.
@@ -198,6 +201,7 @@ struct Watch {
     control: Control,
     signals: SignalFd,
     init: Pid,
+    health: Option<health::Watch>,
 }
 
 impl Watch {
@@ -207,16 +211,25 @@ impl Watch {
             let mut wanted: Vec<(BorrowedFd<'_>, i16)> = vec![(self.signals.as_fd(), events::IN)];
             wanted.extend(self.streams.outputs().map(|fd| (fd, events::IN)));
             let outputs = wanted.len() - 1;
+            wanted.extend(self.health.as_ref().and_then(|h| h.output()).map(|fd| (fd, events::IN)));
+            let probes = wanted.len() - 1 - outputs;
             self.control.wanted(&self.streams, &mut wanted);
+            let pause = self.health.as_ref().and_then(health::Watch::pause);
             // Only EINTR and lack of memory are possible; either way the next round tries again.
-            let seen = poll_all(&wanted, None).unwrap_or_default();
+            let seen = poll_all(&wanted, pause).unwrap_or_default();
             drop(wanted);
             if seen.first().is_some_and(|s| *s != 0)
                 && let Some(status) = self.signalled()
             {
                 return status;
             }
-            self.control.handle(&mut self.streams, seen.get(1 + outputs..).unwrap_or_default());
+            self.control.handle(&mut self.streams, seen.get(1 + outputs + probes..).unwrap_or_default());
+            if let Some(health) = &mut self.health {
+                if seen.get(1 + outputs).is_some_and(|s| *s != 0 && probes > 0) {
+                    health.read_output();
+                }
+                health.act();
+            }
             for n in (0..outputs).rev() {
                 if seen.get(1 + n).is_some_and(|s| *s != 0) {
                     self.read_output(n);
@@ -237,9 +250,15 @@ impl Watch {
         }
         let mut status = None;
         // Orphans of the container's that outlived a shared pid namespace come to us as well.
-        while let Ok(Some((pid, exit))) = process::reap_any() {
+        while let Ok(Some(pid)) = process::ended_any() {
+            if let Some(health) = &mut self.health {
+                health.reaping(pid);
+            }
+            let Ok(Some(exit)) = process::reap(pid) else { break };
             if pid == self.init {
                 status = Some(exit.status());
+            } else if let Some(health) = &mut self.health {
+                health.reaped(pid, exit);
             }
         }
         status

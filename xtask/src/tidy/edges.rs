@@ -30,7 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "taru-seccomp",
         ],
     ),
-    ("taru-supervise", &["taru-stdx", "taru-sys", "taru-runtime"]),
+    ("taru-supervise", &["taru-stdx", "taru-sys", "taru-cgroup", "taru-runtime"]),
     ("taru-runtime-cli", &["taru-stdx", "taru-sys", "taru-runtime", "taru-supervise"]),
     ("taru-content", &["taru-stdx", "taru-oci", "taru-sys"]),
     ("taru-registry", &["taru-stdx", "taru-oci"]),
