@@ -255,6 +255,7 @@ fn config(step: &RunStep, around: &Around<'_>) -> ContainerConfig {
         limits: config::Limits::default(),
         cgroup_parent: around.options.cgroup_parent.clone(),
         log: config::LogLimits::default(),
+        health: None,
         stop_signal: None,
         volumes: Vec::new(),
         labels: std::collections::BTreeMap::new(),

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use taru_oci::Digest;
 
+use crate::health::Health;
+
 /// The version of [`ContainerConfig`] that is written. Version 1 knew no images; it is read as well.
 pub const VERSION: u32 = 2;
 
@@ -70,6 +72,9 @@ pub struct ContainerConfig {
     /// Words about it, of its image and of whoever started it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// How to find out whether it is well; in the foreground nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// How large the log of a container in the background may become; what is absent is the supervisor's choice.

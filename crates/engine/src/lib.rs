@@ -16,6 +16,7 @@
 //!     ├── config.json       0600  the bundle
 //!     ├── rootfs/           where its root is mounted, in its own mount namespace only
 //!     ├── supervisor        0600  who watches it (taru_supervise::facts)
+//!     ├── health            0600  whether it is well, if that is checked (taru_supervise::health)
 //!     └── control           0600  the supervisor's socket
 //! ```
 //!
@@ -36,6 +37,8 @@ pub mod bundle;
 pub mod config;
 pub mod dirs;
 pub mod exec;
+pub mod health;
+pub mod health_report;
 pub mod host_root;
 pub mod idmap;
 pub mod image;

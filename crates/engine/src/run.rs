@@ -181,6 +181,9 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
     if let Some(files) = config.log.files {
         command.arg("--log-files").arg(files.to_string());
     }
+    if let Some(health) = &config.health {
+        command.args(health.options());
+    }
     command.arg(&record.id);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let what = || format!("start the supervisor of `{}`", record.name);

@@ -8,16 +8,17 @@ use taru_stdx::{Result, time};
 use crate::commands::open;
 use crate::options::Global;
 use crate::output;
-use taru_engine::Engine;
 use taru_engine::reconcile::{self, Status};
 use taru_engine::record::Record;
+use taru_engine::{Engine, health_report};
 
 /// Show all there is to know of containers, as JSON
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   taru inspect web
-  taru inspect web | jq -r '.[0].state.pid'")]
+  taru inspect web | jq -r '.[0].state.pid'
+  taru inspect web | jq '.[0].state.health'        what its health checks said")]
 pub struct Args {
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "CONTAINER")]
@@ -50,6 +51,11 @@ fn document(engine: &Engine, record: &Record, status: &Status) -> Value {
             state["finished"] = json!(ended.finished.map(time::rfc3339));
             state["reason"] = json!(ended.reason);
         }
+    }
+    match health_report::read(engine, record, status) {
+        Ok(Some(report)) => state["health"] = json!(health_report::Document::from(&report)),
+        Ok(None) => {}
+        Err(error) => state["health"] = json!({ "damaged": error.chain().to_string() }),
     }
     json!({
         "id": record.id,

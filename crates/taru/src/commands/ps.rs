@@ -10,8 +10,10 @@ use crate::commands::open;
 use crate::options::{Format, Global, LogLevel};
 use crate::output::{self, Table, age};
 use taru_engine::config::{ContainerConfig, Root};
+use taru_engine::health_report;
 use taru_engine::reconcile::{self, Status};
 use taru_engine::record::Record;
+use taru_supervise::health::{Report, State};
 
 /// List containers
 ///
@@ -46,6 +48,8 @@ struct Line<'a> {
     exit_status: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<health_report::Document>,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
@@ -54,11 +58,19 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         output::note(global, LogLevel::Warn, &format!("container `{}`: {}", record.name, error.chain()));
     })?;
     list.retain(|(_, status)| args.all || !matches!(status, Status::Ended(_)));
+    // A report that cannot be read hides no container.
+    let report = |record: &Record, status: &Status| {
+        health_report::read(&engine, record, status).unwrap_or_else(|error| {
+            output::note(global, LogLevel::Warn, &format!("container `{}`: {}", record.name, error.chain()));
+            None
+        })
+    };
     if args.quiet {
         let ids: String = list.iter().map(|(record, _)| format!("{}\n", record.short_id())).collect();
         output::text(&ids)?;
     } else if args.format == Format::Json {
-        let lines: Vec<Line<'_>> = list.iter().map(|(record, status)| line(record, status)).collect();
+        let lines = list.iter().map(|(record, status)| line(record, status, report(record, status)));
+        let lines: Vec<Line<'_>> = lines.collect();
         output::json(&lines)?;
     } else {
         let now = SystemTime::now();
@@ -71,7 +83,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
                 root(config),
                 shorten(&config.map(|c| c.args.join(" ")).unwrap_or_default(), 32),
                 format!("{} ago", age(record.created, now)),
-                describe(status, now),
+                describe(status, report(record, status), now),
             ]);
         }
         table.print()?;
@@ -79,7 +91,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line<'a>(record: &'a Record, status: &'a Status) -> Line<'a> {
+fn line<'a>(record: &'a Record, status: &'a Status, report: Option<Report>) -> Line<'a> {
     let config = record.config.as_ref().ok();
     let ended = match status {
         Status::Ended(ended) => Some(ended),
@@ -94,6 +106,7 @@ fn line<'a>(record: &'a Record, status: &'a Status) -> Line<'a> {
         status: status.word(),
         exit_status: ended.and_then(|e| e.status),
         reason: ended.map(|e| e.reason.as_str()).filter(|r| !r.is_empty()),
+        health: report.as_ref().map(health_report::Document::from),
     }
 }
 
@@ -106,10 +119,16 @@ fn root(config: Option<&ContainerConfig>) -> String {
     }
 }
 
-fn describe(status: &Status, now: SystemTime) -> String {
+fn describe(status: &Status, report: Option<Report>, now: SystemTime) -> String {
+    // By itself "starting" would be said of the container.
+    let health = match report.map(|report| report.state) {
+        Some(State::Starting) => " (health: starting)".to_owned(),
+        Some(state) => format!(" ({})", state.word()),
+        None => String::new(),
+    };
     match status {
         Status::Starting => "starting".to_owned(),
-        Status::Running { started, .. } => format!("up {}", age(*started, now)),
+        Status::Running { started, .. } => format!("up {}{health}", age(*started, now)),
         Status::Ended(ended) => {
             let code = ended.status.map_or("?".to_owned(), |s| s.to_string());
             let when = ended.finished.map(|t| format!(" {} ago", age(t, now))).unwrap_or_default();

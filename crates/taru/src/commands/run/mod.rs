@@ -13,6 +13,7 @@ use crate::options::{Global, LogLevel};
 use crate::output;
 use crate::progress::{Shown, Style};
 
+mod health;
 mod limits;
 mod request;
 mod values;
@@ -225,6 +226,8 @@ pub struct Args {
     /// Limit writes to a device each second
     #[arg(long, value_name = "DEVICE:RATE", help_heading = "Limits of the container")]
     device_write_iops: Vec<String>,
+    #[command(flatten)]
+    health: health::HealthArgs,
     /// Make the control group below PATH of each hierarchy
     #[arg(long, value_name = "PATH", default_value = "/taru", help_heading = "Limits of the container")]
     cgroup_parent: String,
@@ -262,6 +265,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         drop(held);
         output::line(&record.id)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if config.health.is_some() {
+        output::note(
+            global,
+            LogLevel::Info,
+            "health checks are for containers in the background: nobody checks this one",
+        );
     }
     run::foreground(&mut engine, config, args.name.as_deref()).map(output::outcome)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use taru_engine::config::{Bind, ContainerConfig, Root, VERSION};
+use taru_engine::health;
 use taru_engine::image::wishes::Wishes;
 use taru_stdx::{Context, Error, Result};
 use taru_sys::signal;
@@ -86,6 +87,8 @@ pub(super) fn request(args: &Args) -> Result<Request> {
     let env = environment(&args.env, &mut note);
     let limits = limits(args, &mut note);
     let log = log_limits(args, &mut note);
+    let health = args.health.wish().and_then(|wish| health::chosen(&wish, None, None));
+    let health = health.map_err(&mut note).ok().flatten();
     let labels = labels(&args.label, &mut note);
     if let Some(text) = &args.stop_signal
         && signal::parse(text).is_none()
@@ -138,6 +141,7 @@ pub(super) fn request(args: &Args) -> Result<Request> {
                 limits,
                 cgroup_parent: args.cgroup_parent.clone(),
                 log,
+                health,
                 stop_signal: args.stop_signal.clone(),
                 volumes: Vec::new(),
                 labels,
