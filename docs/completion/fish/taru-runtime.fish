@@ -62,7 +62,7 @@ complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "update" -
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "events" -d 'Print what a container uses, as JSON, and when it runs out of memory'
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "spec" -d 'Write a starter config.json'
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "features" -d 'Print what this runtime can do, as JSON'
-complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "supervise" -d 'Run a container and wait for its end: log its output, record its exit status'
+complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "supervise" -d 'Run a container and wait for its end: log its output, record its exit status, check its health'
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "checkpoint" -d 'Save a running container to disk (not in this version)'
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "restore" -d 'Continue a checkpointed container (not in this version)'
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -156,6 +156,12 @@ complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l 
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l log-size -d 'Begin a new log file at this size' -r
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l log-files -d 'Keep this many log files' -r
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l runtime-log -d 'Where the runtime says why it fails' -r -F
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l health-cmd -d 'A word of the program that is executed in the container to find out whether it is well; once for each word' -r
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l health-interval -d 'Wait so long between two checks' -r
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l health-timeout -d 'Kill a check after so long' -r
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l health-start-period -d 'Do not count failures so long after the start' -r
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l health-start-interval -d 'Wait so long between two checks in that time, until one passes' -r
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l health-retries -d 'Take it for unhealthy after so many failures in a row' -r
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -l runtime -d 'The OCI runtime to execute [default: this executable]' -r -F
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -s t -l tty -d 'The container has a terminal'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand supervise" -s i -l interactive -d 'Keep its standard input open for those who attach'
@@ -177,7 +183,7 @@ complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not 
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "events" -d 'Print what a container uses, as JSON, and when it runs out of memory'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "spec" -d 'Write a starter config.json'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "features" -d 'Print what this runtime can do, as JSON'
-complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "supervise" -d 'Run a container and wait for its end: log its output, record its exit status'
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "supervise" -d 'Run a container and wait for its end: log its output, record its exit status, check its health'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "checkpoint" -d 'Save a running container to disk (not in this version)'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "restore" -d 'Continue a checkpointed container (not in this version)'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand help; and not __fish_seen_subcommand_from create start run exec kill delete state list ps pause resume update events spec features supervise checkpoint restore help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -39,16 +39,21 @@ complete -c taru -n "__fish_taru_needs_command" -f -a "completion" -d 'Print the
 complete -c taru -n "__fish_taru_needs_command" -f -a "enter" -d 'Run a program in the namespaces of another process'
 complete -c taru -n "__fish_taru_needs_command" -f -a "exec" -d 'Run a further program in a container that runs'
 complete -c taru -n "__fish_taru_needs_command" -f -a "idmap" -d 'Map user and group ids: mounts with other owners, and user namespaces'
+complete -c taru -n "__fish_taru_needs_command" -f -a "image" -d 'List, name, inspect and remove images'
+complete -c taru -n "__fish_taru_needs_command" -f -a "images" -d 'List images'
 complete -c taru -n "__fish_taru_needs_command" -f -a "inspect" -d 'Show all there is to know of containers, as JSON'
 complete -c taru -n "__fish_taru_needs_command" -f -a "kill" -d 'Send a signal to the first process of containers'
 complete -c taru -n "__fish_taru_needs_command" -f -a "link" -d 'Make links between network namespaces, with their addresses, in one command'
 complete -c taru -n "__fish_taru_needs_command" -f -a "logs" -d 'Show what a container wrote: its standard output on standard output, its standard error on standard error'
 complete -c taru -n "__fish_taru_needs_command" -f -a "netns" -d 'Make network namespaces, run programs in them, and name those that exist'
 complete -c taru -n "__fish_taru_needs_command" -f -a "ps" -d 'List containers'
+complete -c taru -n "__fish_taru_needs_command" -f -a "pull" -d 'Fetch images from a registry'
+complete -c taru -n "__fish_taru_needs_command" -f -a "push" -d 'Send an image to a registry'
 complete -c taru -n "__fish_taru_needs_command" -f -a "rm" -d 'Remove containers, their logs and what they kept'
 complete -c taru -n "__fish_taru_needs_command" -f -a "run" -d 'Run a program in a new container'
 complete -c taru -n "__fish_taru_needs_command" -f -a "start" -d 'Start containers that ended once more, in the background'
 complete -c taru -n "__fish_taru_needs_command" -f -a "stop" -d 'Stop containers: ask with SIGTERM, and kill what has not ended in time'
+complete -c taru -n "__fish_taru_needs_command" -f -a "store" -d 'See to the room that images and containers take'
 complete -c taru -n "__fish_taru_needs_command" -f -a "unshare" -d 'Run a program in new namespaces'
 complete -c taru -n "__fish_taru_needs_command" -f -a "version" -d 'Show the versions of taru and of the kernel'
 complete -c taru -n "__fish_taru_needs_command" -f -a "wait" -d 'Wait until containers have ended, and print their exit statuses, one a line'
@@ -324,6 +329,84 @@ warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "history" -d 'Show how an image was made: an instruction a line, the last first'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "inspect" -d 'Show all there is to know of images, as JSON'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "ls" -d 'List images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "list" -d 'List images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "prune" -d 'Remove images that have lost their name, and all that nothing needs any more'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "rm" -d 'Remove images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "remove" -d 'Remove images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "tag" -d 'Give an image one more name'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -l platform -d 'Of an image for several platforms, show this one' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -l no-trunc -d 'Print instructions in full'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from inspect" -l platform -d 'Of an image for several platforms, show this one' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from inspect" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from ls" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Print ids only, one a line'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from ls" -l no-trunc -d 'Print whole ids'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from list" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print ids only, one a line'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from list" -l no-trunc -d 'Print whole ids'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from prune" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove every image that no container uses, named or not'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from rm" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from rm" -s f -l force -d 'Remove an image that has several names, or that a container uses: that one goes on'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from remove" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from remove" -s f -l force -d 'Remove an image that has several names, or that a container uses: that one goes on'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from tag" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from tag" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand images" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand images" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand images" -s q -l quiet -d 'Print ids only, one a line'
+complete -c taru -n "__fish_taru_using_subcommand images" -l no-trunc -d 'Print whole ids'
+complete -c taru -n "__fish_taru_using_subcommand images" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand inspect" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -525,6 +608,27 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand ps" -s a -l all -d 'List those that ended too'
 complete -c taru -n "__fish_taru_using_subcommand ps" -s q -l quiet -d 'Print ids only, one a line'
 complete -c taru -n "__fish_taru_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand pull" -l platform -d 'Fetch for this platform in place of this host\'s' -r
+complete -c taru -n "__fish_taru_using_subcommand pull" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand pull" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand pull" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand pull" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand push" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand push" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand push" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand rm" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -535,6 +639,13 @@ complete -c taru -n "__fish_taru_using_subcommand run" -l rootfs -d 'Use the dir
 complete -c taru -n "__fish_taru_using_subcommand run" -l rw -d 'Let the program change PATH of the host; behind --rootfs without a PATH, that directory itself' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l ro -d 'Show PATH of the host, read-only' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -s v -l bind -l volume -d 'Show SRC of the host at DST, writable unless :ro follows' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l pull -d 'Choose when an image is fetched [default: missing]' -r -f -a "always\t'Before every run'
+missing\t'If the store has none of that name'
+never\t'Not at all'"
+complete -c taru -n "__fish_taru_using_subcommand run" -l platform -d 'Choose the image for this platform, such as linux/arm64' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l entrypoint -d 'Run this program in place of the image\'s; nothing at all if it is empty' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -s l -l label -d 'Add words about the container' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l stop-signal -d 'Choose the signal that asks it to end [default: the image\'s, or TERM]' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l log-max-size -d 'Begin a new log file at this size; with --detach [default: 10M]' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l log-max-files -d 'Keep this many log files; with --detach [default: 3]' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l name -d 'Give the container this name' -r
@@ -559,6 +670,12 @@ complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-bps -d 'Li
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-bps -d 'Limit bytes written to a device each second' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-iops -d 'Limit reads from a device each second, such as /dev/sda:1000' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-iops -d 'Limit writes to a device each second' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l health-cmd -d 'Check with this line for the shell whether the container is well; with --detach: in the foreground nobody checks' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l health-interval -d 'Wait so long between two checks [default: 30s]' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l health-timeout -d 'Kill a check after so long, which then failed [default: 30s]' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l health-start-period -d 'Do not count failures so long after the start [default: 0s]' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l health-start-interval -d 'Wait so long between two checks in that time, until one passes [default: 5s]' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l health-retries -d 'Take the container for unhealthy after so many failures in a row [default: 3]' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l cgroup-parent -d 'Make the control group below PATH of each hierarchy' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
@@ -570,6 +687,7 @@ complete -c taru -n "__fish_taru_using_subcommand run" -s d -l detach -d 'Run in
 complete -c taru -n "__fish_taru_using_subcommand run" -s t -l tty -d 'Give the program a terminal'
 complete -c taru -n "__fish_taru_using_subcommand run" -s i -l interactive -d 'Keep standard input open with --detach; in the foreground it always is'
 complete -c taru -n "__fish_taru_using_subcommand run" -l read-only -d 'Make the root read-only'
+complete -c taru -n "__fish_taru_using_subcommand run" -l no-healthcheck -d 'Do not check, whatever the image says'
 complete -c taru -n "__fish_taru_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand start" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
@@ -582,6 +700,25 @@ warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand store; and not __fish_seen_subcommand_from df gc" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand store; and not __fish_seen_subcommand_from df gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand store; and not __fish_seen_subcommand_from df gc" -f -a "df" -d 'Show how much room images and containers take'
+complete -c taru -n "__fish_taru_using_subcommand store; and not __fish_seen_subcommand_from df gc" -f -a "gc" -d 'Remove what no image, container or build needs any more'
+complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from df" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from df" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from df" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from gc" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand unshare" -s m -l mount -d 'Unshare the mount namespace' -r -F
 complete -c taru -n "__fish_taru_using_subcommand unshare" -s u -l uts -d 'Unshare the UTS namespace (host name)' -r -F
 complete -c taru -n "__fish_taru_using_subcommand unshare" -s i -l ipc -d 'Unshare the IPC namespace' -r -F
