@@ -34,9 +34,9 @@ pub fn secret(question: &str) -> Result<String> {
     let what = || "ask on the terminal without echo";
     let stdin = std::io::stdin();
     let before = tty::settings(stdin.as_fd()).context(what)?;
-    ask(question)?;
+    // Before it is asked: whoever is quick would see the first letters.
     tty::apply(stdin.as_fd(), &before.raw()).context(what)?;
-    let answer = typed(&mut stdin.lock());
+    let answer = ask(question).and_then(|()| typed(&mut stdin.lock()));
     tty::apply(stdin.as_fd(), &before).context(what)?;
     ask("\n")?;
     answer

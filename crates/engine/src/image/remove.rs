@@ -30,13 +30,14 @@ pub fn remove(engine: &Engine, key: &str, force: bool) -> Result<Removed> {
     let images = engine.images()?;
     let target = find::target(images, key)?;
     let what = || format!("remove image `{key}`");
-    let names: Vec<Option<Reference>> = images
+    let mut names: Vec<Option<Reference>> = images
         .content
         .images()?
         .into_iter()
         .filter(|record| record.descriptor.digest == target.digest)
         .map(|record| record.name)
         .collect();
+    names.sort();
     let by_name = key.parse::<Reference>().ok().filter(|name| names.iter().flatten().any(|n| n == name));
     let is_last = by_name.is_none() || names.len() == 1;
     if by_name.is_none() && names.len() > 1 && !force {
@@ -59,7 +60,8 @@ pub fn remove(engine: &Engine, key: &str, force: bool) -> Result<Removed> {
             removed.untagged.push(name.familiar());
         }
         None => {
-            let names = images.content.forget(&target.digest)?;
+            let mut names = images.content.forget(&target.digest)?;
+            names.sort();
             removed.untagged.extend(names.iter().flatten().map(Reference::familiar));
         }
     }

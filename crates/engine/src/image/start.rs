@@ -88,6 +88,9 @@ pub fn obtain(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> 
     }
     let client = engine.registry()?;
     let candidates = names::candidates(client, wanted.name)?;
+    if let [name] = candidates.as_slice() {
+        return pull::pull(images, client, name, wanted.platform, progress);
+    }
     let mut errors = Vec::new();
     for name in &candidates {
         match pull::pull(images, client, name, wanted.platform, progress) {
