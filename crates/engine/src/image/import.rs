@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use taru_archive::About;
-use taru_oci::{Digest, Reference};
+use taru_content::Lease;
+use taru_oci::{Descriptor, Digest, Reference};
 use taru_stdx::Result;
 
 use super::progress::Progress;
@@ -53,11 +54,22 @@ pub fn import(
             taru_archive::import_split(metadata, root, content, &lease, about)?
         }
     };
+    finish(images, &lease, target, name, progress)
+}
+
+/// Unpacks the new image `target`, which `lease` holds, and gives it `name`, or keeps it without; its id.
+pub(super) fn finish(
+    images: &Images,
+    lease: &Lease,
+    target: Descriptor,
+    name: Option<&Reference>,
+    progress: &dyn Progress,
+) -> Result<Digest> {
     let found = find::open(images, &target.digest.to_string(), target.clone(), None)?;
-    unpack::ensure(images, &lease, &found, progress)?;
+    unpack::ensure(images, lease, &found, progress)?;
     match name {
-        Some(name) => content.tag(&[(name.clone(), target.clone())])?,
-        None => content.keep(std::slice::from_ref(&target))?,
+        Some(name) => images.content.tag(&[(name.clone(), target.clone())])?,
+        None => images.content.keep(std::slice::from_ref(&target))?,
     }
     Ok(target.digest)
 }

@@ -17,6 +17,7 @@ use taru_stdx::Result;
 
 use crate::Engine;
 
+pub mod bootstrap;
 pub mod change;
 pub mod find;
 pub mod import;

@@ -10,6 +10,7 @@ use taru_engine::image::import::{self, Source};
 use taru_oci::{Platform, Reference};
 use taru_stdx::{Context, Error, Result, time};
 
+use super::epoch::source_date_epoch;
 use super::load::stream;
 use crate::commands::open;
 use crate::options::Global;
@@ -91,16 +92,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The time, or that of `SOURCE_DATE_EPOCH` (<https://reproducible-builds.org/specs/source-date-epoch/>).
+/// The time, or that of `SOURCE_DATE_EPOCH`.
 fn now() -> Result<SystemTime> {
-    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
-        return Ok(SystemTime::now());
-    };
-    let seconds = text.to_str().and_then(|text| text.parse::<u32>().ok()).ok_or_else(|| {
-        Error::invalid(format!(
-            "read SOURCE_DATE_EPOCH: `{}` is no number of seconds",
-            text.to_string_lossy()
-        ))
-    })?;
-    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()))
+    let epoch =
+        source_date_epoch()?.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()));
+    Ok(epoch.unwrap_or_else(SystemTime::now))
 }

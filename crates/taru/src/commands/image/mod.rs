@@ -7,6 +7,8 @@ use taru_stdx::Result;
 
 use crate::options::Global;
 
+mod bootstrap;
+mod epoch;
 pub(super) mod history;
 pub(super) mod import;
 mod inspect;
@@ -35,6 +37,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Bootstrap(bootstrap::Args),
     History(history::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -51,6 +54,7 @@ enum Verb {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     match &args.verb {
+        Verb::Bootstrap(args) => bootstrap::run(args, global),
         Verb::History(args) => history::run(args, global),
         Verb::Import(args) => import::run(args, global),
         Verb::Inspect(args) => inspect::run(args, global),
