@@ -384,7 +384,7 @@ fn a_log_stays_within_its_limits() {
             let kept = taru.taru(&format!("logs {id}")).ok().stdout;
             assert_eq!(kept.lines().last(), Some("line-3999-0123456789-0123456789"));
             assert!(!kept.contains("line-0-"), "the oldest is dropped");
-            taru.taru(&format!("rm {id}")).ok();
+            taru.taru(&format!("rm {id}")).succeeds();
         });
         let taru = Taru::new(sandbox);
         taru.sh("-d --log-max-size 1K", "true").fails_with("limit a log file to `1K`: less than 64K");
