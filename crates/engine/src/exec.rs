@@ -5,7 +5,7 @@ use taru_stdx::{Error, Kind, Result};
 
 use crate::reconcile::{self, Status};
 use crate::run::{self, Outcome};
-use crate::{Engine, user};
+use crate::{Engine, runtime, user};
 
 /// What is to be executed.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
     words.push(record.id.clone().into());
     words.extend(wanted.args.iter().map(Into::into));
     let done = run::follow(words, engine.report, || Ok(()));
-    let failure = run::failure(&log);
+    let failure = runtime::failure(&log);
     // It goes with the bundle at the latest.
     let _ = std::fs::remove_file(&log);
     let status = done?;

@@ -11,7 +11,7 @@
 //! processes do not see the child, which stays outside their process ids.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use taru_rootdir::RootDir;
 use taru_runtime::state::Process;
@@ -23,7 +23,7 @@ use taru_sys::{signal, socket, user};
 
 use crate::reconcile::{self, Status};
 use crate::record::Record;
-use crate::{Engine, dirs, prepare};
+use crate::{Engine, prepare};
 
 /// The longest report of a failure.
 const REPORT: usize = 8192;
@@ -37,7 +37,7 @@ pub struct Place {
     pidfd: OwnedFd,
     is_private: bool,
     /// What the runtime knows a container by that was made ready for this alone.
-    made: Option<(String, PathBuf)>,
+    made: Option<String>,
 }
 
 /// Opens the file system of the container `key`, whether it runs or has ended. [`close`] it.
@@ -52,9 +52,9 @@ pub fn open(engine: &mut Engine, key: &str) -> Result<Place> {
             return Err(Error::new(Kind::State, format!("enter the files of `{key}`: it is starting")));
         }
         Status::Ended(_) => {
-            let (id, bundle) = make_ready(engine, &record)?;
+            let id = make_ready(engine, &record)?;
             let pid = init_of(engine, &id);
-            let made = Some((id, bundle));
+            let made = Some(id);
             match pid {
                 Ok(pid) => (pid, made),
                 Err(e) => return unmake(engine, made).and(Err(e)),
@@ -203,7 +203,7 @@ fn init_of(engine: &Engine, id: &str) -> Result<i32> {
 }
 
 /// Has the runtime make a container of an ended one's root that only waits, under an id of its own.
-fn make_ready(engine: &Engine, record: &Record) -> Result<(String, PathBuf)> {
+fn make_ready(engine: &Engine, record: &Record) -> Result<String> {
     let config = record.config()?;
     if !config.keep {
         return Err(Error::new(
@@ -215,25 +215,22 @@ fn make_ready(engine: &Engine, record: &Record) -> Result<(String, PathBuf)> {
         ));
     }
     // One at a time: two overlays over one upper directory are not defined.
-    let id = format!("{}.files", record.short_id());
-    if engine.dirs.runtime().join(&id).exists() {
-        engine.runtime.call(&["delete", "--force", &id])?;
+    prepare::remove_made(engine, record)?;
+    let id = prepare::made_id(record);
+    // It never runs: it needs no terminal, and nobody to take one over.
+    let mut quiet = record.clone();
+    if let Ok(config) = &mut quiet.config {
+        config.tty = false;
     }
-    let bundle = prepare::bundle_at(engine, record, &engine.dirs.bundle(&id), &id)?;
-    let made = engine.runtime.call(&["create", "--bundle", &bundle.to_string_lossy(), &id]);
-    match made {
-        Ok(_) => Ok((id, bundle)),
-        Err(e) => unmake(engine, Some((id, bundle))).and(Err(e)),
+    let bundle = prepare::bundle_at(engine, &quiet, &engine.dirs.bundle(&id), &id)?;
+    match engine.runtime.create(&id, &bundle) {
+        Ok(()) => Ok(id),
+        Err(e) => unmake(engine, Some(id)).and(Err(e)),
     }
 }
 
-fn unmake(engine: &Engine, made: Option<(String, PathBuf)>) -> Result<()> {
-    let Some((id, bundle)) = made else { return Ok(()) };
-    let gone = match engine.dirs.runtime().join(&id).exists() {
-        true => engine.runtime.call(&["delete", "--force", &id]).map(drop),
-        false => Ok(()),
-    };
-    gone.and(dirs::remove(&bundle))
+fn unmake(engine: &Engine, made: Option<String>) -> Result<()> {
+    made.map_or(Ok(()), |id| prepare::unmake(engine, &id))
 }
 
 /// Whether the process is in another user namespace than this one.
@@ -243,6 +240,12 @@ fn is_other_userns(pid: i32) -> Result<bool> {
         let fd = fs::openat(fs::CWD, Path::new(path), OpenFlags::RDONLY, 0)?;
         fs::fstat(fd.as_fd()).map(|stat| (stat.device, stat.ino))
     };
-    let theirs = of(&format!("/proc/{pid}/ns/user")).context(what)?;
+    let theirs = of(&format!("/proc/{pid}/ns/user")).context(what).map_err(|e| match e.kind() {
+        // What only waits to be started is guarded from everybody but root.
+        Kind::Permission => {
+            e.hint("an ordinary user reaches the files of a container that runs: start it first")
+        }
+        _ => e,
+    })?;
     Ok(theirs != of("/proc/self/ns/user").context(what)?)
 }

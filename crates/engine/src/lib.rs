@@ -34,7 +34,9 @@ use taru_stdx::{Context, Error, Result};
 
 pub mod attach;
 pub mod bundle;
+pub mod commit;
 pub mod config;
+pub mod copy;
 pub mod dirs;
 pub mod exec;
 pub mod health;

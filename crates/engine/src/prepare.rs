@@ -195,10 +195,39 @@ pub fn filled(engine: &Engine, record: &Record) -> Result<()> {
 /// All that could not be removed.
 pub fn remove_all(engine: &Engine, record: &Record) -> Result<()> {
     let id = &record.id;
-    let removed =
-        [remove_running(engine, id), tree::remove(engine, record), dirs::remove(&engine.dirs.container(id))];
+    let removed = [
+        remove_made(engine, record),
+        remove_running(engine, id),
+        tree::remove(engine, record),
+        dirs::remove(&engine.dirs.container(id)),
+    ];
     let errors = removed.into_iter().filter_map(Result::err).collect();
     Error::all(errors).map_or(Ok(()), Err)
+}
+
+/// What the runtime knows a container by that was made ready for its files alone (`inside`).
+pub(crate) fn made_id(record: &Record) -> String {
+    format!("{}.files", record.short_id())
+}
+
+/// Removes what a taru that was killed has left of such a container.
+///
+/// # Errors
+/// As [`unmake`].
+pub(crate) fn remove_made(engine: &Engine, record: &Record) -> Result<()> {
+    unmake(engine, &made_id(record))
+}
+
+/// Removes a container that the runtime knows as `id`, with its bundle, if it is there.
+///
+/// # Errors
+/// The runtime or the file system cannot.
+pub(crate) fn unmake(engine: &Engine, id: &str) -> Result<()> {
+    let gone = match engine.dirs.runtime().join(id).exists() {
+        true => engine.runtime.call(&["delete", "--force", id]).map(drop),
+        false => Ok(()),
+    };
+    gone.and(dirs::remove(&engine.dirs.bundle(id)))
 }
 
 /// Removes what lives as long as the container runs.

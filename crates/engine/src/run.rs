@@ -10,12 +10,10 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::SystemTime;
 
 use taru_runtime::state::Process;
-use taru_stdx::fs::read_bounded;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_supervise::facts::Facts;
 use taru_sys::poll::{events, poll};
@@ -26,7 +24,7 @@ use crate::config::ContainerConfig;
 use crate::image::tree;
 use crate::record::{Ended, Record};
 use crate::store::New;
-use crate::{Engine, names, prepare, reconcile};
+use crate::{Engine, names, prepare, reconcile, runtime};
 
 /// What a child exits with that could not become the runtime, as Docker has it.
 const OWN_FAILURE: i32 = 125;
@@ -66,7 +64,7 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
             let supervisor = Process::of_pid(getpid().0)?;
             Facts { supervisor, init: None, started: SystemTime::now() }.write(&bundle)
         })?;
-        Ok((status, failure(&log)))
+        Ok((status, runtime::failure(&log)))
     });
     match ran {
         Ok((status, None)) => {
@@ -201,7 +199,7 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
         output.take(64 << 10).read_to_string(&mut errors).context(what)?;
     }
     child.wait().context(what)?;
-    Err(failure(&log).unwrap_or_else(|| crate::runtime::said_error(&errors, Kind::System)))
+    Err(runtime::failure(&log).unwrap_or_else(|| runtime::said_error(&errors, Kind::System)))
 }
 
 /// Executes `words` as a child with this process's standard streams, hands signals on to it, and
@@ -260,29 +258,4 @@ fn wait(signals: &SignalFd, pidfd: &OwnedFd) -> Result<u8> {
             return Ok(u8::try_from(exit.status()).unwrap_or(255));
         }
     }
-}
-
-/// What the runtime logged as its failure, if it failed: the program's own exit status may be the same number.
-pub fn failure(log: &Path) -> Option<Error> {
-    #[derive(serde::Deserialize)]
-    struct Line {
-        level: String,
-        msg: String,
-        #[serde(default)]
-        exit: Option<i32>,
-    }
-    let text = read_bounded(log, 1 << 20).ok()?;
-    let mut lines = text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-    let line = lines.rfind(|line| line.level == "error")?;
-    Some(Error::new(line.exit.or_else(|| exec_status(&line.msg)).map_or(Kind::System, Kind::Exec), line.msg))
-}
-
-/// The status that runc's and crun's words for a program that cannot be executed stand for; they have no
-/// field for it, and every engine reads the words.
-fn exec_status(message: &str) -> Option<i32> {
-    let has = |words: &str| message.contains(words);
-    if has("executable file not found") || has("exec: ") && has("no such file or directory") {
-        return Some(127);
-    }
-    (has("exec: ") && has("permission denied")).then_some(126)
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use taru_stdx::fs::read_bounded;
 use taru_stdx::{Context, Error, Kind, Result};
 
 /// The executables and how they are called.
@@ -82,6 +83,28 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// Makes a container that only waits. Its first process would hold on to streams that are pipes, so it gets none, and
+    /// why it failed is read from the log.
+    ///
+    /// # Errors
+    /// Of the kind [`Kind::System`] if it fails, with what it says.
+    pub fn create(&self, id: &str, bundle: &Path) -> Result<()> {
+        let what = || format!("make `{id}` ready");
+        let log = bundle.join("runtime.log");
+        let mut command = Command::new(self.program());
+        command.arg("--root").arg(&self.root).arg("--log").arg(&log).args(["--log-format", "json", "create"]);
+        command.arg("--bundle").arg(bundle).arg(id);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().context(what)?;
+        if status.success() {
+            return Ok(());
+        }
+        let silent = || Error::new(Kind::System, "the runtime says nothing");
+        Err(Error::new(Kind::System, what()).because(failure(&log).unwrap_or_else(silent)))
+    }
+}
+
 /// The first file of this name in the directories of `$PATH`.
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -106,4 +129,29 @@ pub fn said_error(said: &str, kind: Kind) -> Error {
         message.push_str("it says nothing");
     }
     hints.into_iter().fold(Error::new(kind, message), Error::hint)
+}
+
+/// What the runtime logged as its failure, if it failed: the program's own exit status may be the same number.
+pub fn failure(log: &Path) -> Option<Error> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        level: String,
+        msg: String,
+        #[serde(default)]
+        exit: Option<i32>,
+    }
+    let text = read_bounded(log, 1 << 20).ok()?;
+    let mut lines = text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+    let line = lines.rfind(|line| line.level == "error")?;
+    Some(Error::new(line.exit.or_else(|| exec_status(&line.msg)).map_or(Kind::System, Kind::Exec), line.msg))
+}
+
+/// The status that runc's and crun's words for a program that cannot be executed stand for; they have no
+/// field for it, and every engine reads the words.
+fn exec_status(message: &str) -> Option<i32> {
+    let has = |words: &str| message.contains(words);
+    if has("executable file not found") || has("exec: ") && has("no such file or directory") {
+        return Some(127);
+    }
+    (has("exec: ") && has("permission denied")).then_some(126)
 }

@@ -28,8 +28,8 @@ use crate::bundle::ROOTFS;
 use crate::config::{ContainerConfig, STEP};
 use crate::idmap::{self, IdMaps};
 use crate::record::Record;
-use crate::run::{RUNTIME_LOG, begin, failure, forget};
-use crate::{Engine, prepare};
+use crate::run::{RUNTIME_LOG, begin, forget};
+use crate::{Engine, prepare, runtime};
 
 /// Bytes of a line of output; what is longer comes in pieces.
 const LINE: u64 = 16 << 10;
@@ -131,7 +131,7 @@ fn execute(engine: &Engine, record: &Record, extras: &Extras, output: &mut dyn F
         &record.id,
     ]);
     let status = follow(&words, &bundle, output)?;
-    match failure(&log) {
+    match runtime::failure(&log) {
         Some(e) => Err(e),
         None => Ok(status),
     }

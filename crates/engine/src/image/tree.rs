@@ -23,10 +23,23 @@ pub(super) fn open(engine: &Engine) -> Result<Snapshots> {
         0 => Ids::Host,
         _ => {
             let maps = idmap::choose(&engine.caller, Userns::Private, None)?;
-            Ids::Subordinate(LayerMaps { uids: ranges(&maps.uids), gids: ranges(&maps.gids) })
+            Ids::Subordinate(layer_maps(&maps))
         }
     };
     Snapshots::open(&engine.dirs.state().join("snapshot"), DriverKind::Overlay, ids)
+}
+
+fn layer_maps(maps: &IdMaps) -> LayerMaps {
+    LayerMaps { uids: ranges(&maps.uids), gids: ranges(&maps.gids) }
+}
+
+/// The id maps of a container with users of its own; of one that has ended as well.
+///
+/// # Errors
+/// The record is damaged.
+pub(crate) fn maps(engine: &Engine, record: &Record) -> Result<Option<LayerMaps>> {
+    let maps = idmap::choose(&engine.caller, record.config()?.userns, record.uid_base)?;
+    Ok(maps.is_private().then(|| layer_maps(&maps)))
 }
 
 fn ranges(maps: &[IdMapping]) -> Vec<Range> {

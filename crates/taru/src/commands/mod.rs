@@ -17,9 +17,13 @@ mod build;
 mod cgroup;
 mod check;
 mod chroot;
+mod commit;
 mod completion;
+mod cp;
+mod diff;
 mod enter;
 mod exec;
+mod export;
 mod history;
 mod idmap;
 mod image;
@@ -59,9 +63,13 @@ pub enum Command {
     Cgroup(cgroup::Args),
     Check(check::Args),
     Chroot(chroot::Args),
+    Commit(commit::Args),
     Completion(completion::Args),
+    Cp(cp::Args),
+    Diff(diff::Args),
     Enter(enter::Args),
     Exec(exec::Args),
+    Export(export::Args),
     History(history::Args),
     Idmap(idmap::Args),
     Image(image::Args),
@@ -104,10 +112,14 @@ impl Command {
             Command::Cgroup(args) => cgroup::run(&args, global),
             Command::Check(args) => check::run(&args, global),
             Command::Chroot(args) => chroot::run(&args, global),
+            Command::Commit(args) => commit::run(&args, global),
             Command::Completion(args) => completion::run(&args, global, definition),
+            Command::Cp(args) => cp::run(&args, global),
+            Command::Diff(args) => diff::run(&args, global),
             Command::Enter(args) => enter::run(&args, global),
             Command::Exec(args) => exec::run(&args, global),
             Command::History(args) => history::run(&args, global),
+            Command::Export(args) => export::run(&args, global),
             Command::Idmap(args) => idmap::run(&args, global),
             Command::Image(args) => image::run(&args, global),
             Command::Images(args) => images::run(&args, global),

@@ -1,0 +1,198 @@
+//! `taru commit` and `taru diff`: what a container changed, as a layer and as a list.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use taru_archive::LayerWriter;
+use taru_oci::config::{Empty, History};
+use taru_oci::media::{self, Compression};
+use taru_oci::{Descriptor, Digest, Image, Manifest, Reference, RunConfig};
+pub use taru_snapshot::ChangeKind;
+use taru_snapshot::{Change, Diff, Key};
+use taru_stdx::{Context, Error, Kind, Result, time};
+
+use crate::Engine;
+use crate::config::{ContainerConfig, Root};
+use crate::image::find::{self, Found};
+use crate::image::progress::Silent;
+use crate::image::{Images, change, tree, unpack};
+use crate::reconcile::{self, Status};
+use crate::record::Record;
+
+/// What the new image is called and says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Its name; none for an image without.
+    pub name: Option<Reference>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// Why.
+    pub message: Option<String>,
+    /// Instructions for how it wants to be run, as [`change::apply`] takes them.
+    pub changes: Vec<String>,
+    /// Whether the container goes on while its files are read: what it writes meanwhile may be in it by half.
+    pub no_pause: bool,
+}
+
+/// Lists what the container `key` changed in its root.
+///
+/// # Errors
+/// [`Kind::NotFound`]; [`Kind::State`] if its root is of no image.
+pub fn changes(engine: &mut Engine, key: &str) -> Result<Vec<Change>> {
+    let (record, _) = reconcile::one(engine, key)?;
+    let origin = origin(&record)?;
+    let maps = tree::maps(engine, &record)?;
+    let own = own_files(&origin);
+    let how = Diff { maps: maps.as_ref(), epoch: None };
+    let mut changes = engine.images()?.snapshots.changes(&Key::container(&record.id)?, &how)?;
+    changes.retain(|change| !own.iter().any(|path| change.path.as_os_str() == *path));
+    Ok(changes)
+}
+
+/// Makes an image of the container `key`: its image's layers, and one of what it changed.
+///
+/// # Errors
+/// [`Kind::NotFound`]; [`Kind::State`] if its root is of no image; any error of the stores.
+pub fn commit(engine: &mut Engine, key: &str, options: &Options) -> Result<Found> {
+    let (record, status) = reconcile::one(engine, key)?;
+    let what = || format!("commit container `{}`", record.name);
+    let runs = matches!(status, Status::Running { .. });
+    let paused = runs && !options.no_pause && engine.runtime.call(&["pause", &record.id]).is_ok();
+    let made = make(engine, &record, options).context(what);
+    let resumed = match paused {
+        true => engine.runtime.call(&["resume", &record.id]).map(drop),
+        false => Ok(()),
+    };
+    // The first failure is the one to report.
+    let found = made?;
+    resumed.context(what).map(|()| found)
+}
+
+/// The image that the root of a container is of.
+struct Origin<'a> {
+    config: &'a ContainerConfig,
+    manifest: &'a Digest,
+}
+
+fn origin(record: &Record) -> Result<Origin<'_>> {
+    let config = record.config()?;
+    match &config.root {
+        Root::Image { manifest, .. } => Ok(Origin { config, manifest }),
+        _ => {
+            Err(Error::new(Kind::State, format!("compare the root of `{}`: it is of no image", record.name))
+                .hint("`taru run IMAGE` makes a container of one"))
+        }
+    }
+}
+
+/// Files that are made as places for mounts, and are no change of the container's.
+fn own_files<'a>(origin: &Origin<'a>) -> Vec<&'a str> {
+    let volumes = origin.config.volumes.iter().chain(origin.config.binds.iter().map(|b| &b.destination));
+    let mut own = vec!["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev", "/proc", "/sys"];
+    own.extend(volumes.filter_map(|path| path.to_str()));
+    own
+}
+
+fn make(engine: &Engine, record: &Record, options: &Options) -> Result<Found> {
+    let images = engine.images()?;
+    let origin = origin(record)?;
+    let lease = images.content.lease(&format!("commit {}", record.name))?;
+    let size = lease.protect_blob(origin.manifest)?.ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("open its image: `{}` is not in the store", origin.manifest))
+    })?;
+    let descriptor = Descriptor::new("", origin.manifest.clone(), size);
+    let from = find::open(images, &record.name, descriptor, None)?;
+
+    let maps = tree::maps(engine, record)?;
+    let epoch = epoch()?;
+    let how = Diff { maps: maps.as_ref(), epoch: epoch.map(|e| i64::try_from(e).unwrap_or(i64::MAX)) };
+    let mut layer = LayerWriter::new(&images.content, &lease, Compression::Gzip)?;
+    images.snapshots.diff(&Key::container(&record.id)?, &how, &mut layer)?;
+    let layer = layer.finish()?;
+
+    let created = time::rfc3339(epoch.map_or_else(SystemTime::now, |e| UNIX_EPOCH + Duration::from_secs(e)));
+    let mut config = from.config.clone();
+    config.created = Some(created.clone());
+    config.author.clone_from(&options.author);
+    config.rootfs.diff_ids.push(layer.diff_id.clone());
+    config.history.get_or_insert_default().push(History {
+        created: Some(created),
+        created_by: Some(origin.config.args.join(" ")),
+        author: options.author.clone(),
+        comment: options.message.clone(),
+        empty_layer: None,
+    });
+    let mut run = run_config(origin.config, from.config.config.unwrap_or_default());
+    change::apply(&mut run, &options.changes)?;
+    config.config = Some(run);
+    let mut layers: Vec<Descriptor> = from.document.layers.iter().map(oci).collect();
+    layers.push(layer.descriptor);
+    store(images, &lease, options, &config, layers)
+}
+
+/// Stores configuration and manifest, unpacks the new layer, and names the image.
+fn store(
+    images: &Images,
+    lease: &taru_content::Lease,
+    options: &Options,
+    config: &Image,
+    layers: Vec<Descriptor>,
+) -> Result<Found> {
+    let what = || "write the image";
+    let put = |media_type: &str, bytes: &[u8]| -> Result<Descriptor> {
+        images.content.put(lease, bytes, taru_oci::Algorithm::Sha256)?;
+        Ok(Descriptor::of(media_type, bytes))
+    };
+    let text = serde_json::to_vec(config).context(what)?;
+    let manifest = Manifest::new(put(media::CONFIG, &text)?, layers);
+    let text = serde_json::to_vec(&manifest).context(what)?;
+    let descriptor = put(media::MANIFEST, &text)?;
+    let name =
+        options.name.as_ref().map_or_else(|| descriptor.digest.short().to_owned(), Reference::familiar);
+    let found = find::open(images, &name, descriptor.clone(), None)?;
+    unpack::ensure(images, lease, &found, &Silent)?;
+    match &options.name {
+        Some(name) => images.content.tag(&[(name.clone(), descriptor)])?,
+        None => images.content.keep(&[descriptor])?,
+    }
+    Ok(found)
+}
+
+/// How the new image wants to be run: as the container was.
+fn run_config(container: &ContainerConfig, mut image: RunConfig) -> RunConfig {
+    let entrypoint = image.entrypoint.clone().unwrap_or_default();
+    // What was run is kept as one list: the image's entrypoint, if it begins so, and the command.
+    match container.args.strip_prefix(entrypoint.as_slice()) {
+        Some(command) => image.cmd = Some(command.to_vec()).filter(|c| !c.is_empty()),
+        None => (image.entrypoint, image.cmd) = (None, Some(container.args.clone())),
+    }
+    image.env = Some(container.env.clone()).filter(|env| !env.is_empty());
+    image.user = container.user.clone().unwrap_or_default();
+    image.working_dir = container.workdir.display().to_string();
+    image.stop_signal.clone_from(&container.stop_signal);
+    image.labels = Some(container.labels.clone()).filter(|labels| !labels.is_empty());
+    let volumes = container.volumes.iter().map(|path| (path.display().to_string(), Empty {}));
+    image.volumes = Some(volumes.collect()).filter(|v: &std::collections::BTreeMap<_, _>| !v.is_empty());
+    image
+}
+
+/// The descriptor with OCI's media type: the bytes of Docker's layers are the same.
+fn oci(layer: &Descriptor) -> Descriptor {
+    let media_type = match media::layer(&layer.media_type) {
+        media::Layer::Tar(Compression::None) => media::LAYER,
+        media::Layer::Tar(Compression::Gzip) => media::LAYER_GZIP,
+        media::Layer::Tar(Compression::Zstd) => media::LAYER_ZSTD,
+        _ => &layer.media_type,
+    };
+    Descriptor { media_type: media_type.to_owned(), ..layer.clone() }
+}
+
+/// `SOURCE_DATE_EPOCH`: nothing of the image is newer than this many seconds after 1970
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+fn epoch() -> Result<Option<u64>> {
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let bad = || {
+        Error::invalid(format!("use SOURCE_DATE_EPOCH=`{}`", text.escape_debug()))
+            .hint("a number of seconds since 1970")
+    };
+    text.parse().map(Some).map_err(|_| bad())
+}
