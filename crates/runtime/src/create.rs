@@ -387,7 +387,7 @@ fn clone_into(new: Namespaces, group: Option<&group::Made>, sibling: bool) -> Re
         let error = Error::new(Kind::System, "clone the container's init").because(e);
         match (refused, full) {
             (true, _) => {
-                error.hint("may this user make user namespaces? see kernel.unprivileged_userns_clone")
+                error.hint("may this user make user namespaces? see kernel.unprivileged_userns_clone; in a chroot nobody may")
             }
             (_, true) => error.hint("a limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"),
             _ => error,
