@@ -14,7 +14,7 @@ use taru_stdx::{Context, Result};
 use crate::driver::Tree;
 use crate::layout::{self, Info, MANIFEST};
 use crate::store::{Key, Snapshots};
-use crate::worker::{Compared, Job, Output, Root};
+use crate::worker::{Compared, Job, Output, Report, Root};
 
 /// How a container is compared with its layers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,7 +54,48 @@ pub struct Broken {
     pub why: String,
 }
 
+/// What files take on disk. Names of one file count once; files that share content in the file system count each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files and directories.
+    pub files: u64,
+}
+
 impl Snapshots {
+    /// What the container's own files take: what it changed, or all of it where it is a copy.
+    ///
+    /// # Errors
+    /// [`taru_stdx::Kind::NotFound`] where there is no such root; any error of the file system.
+    pub fn usage(&self, key: &Key) -> Result<Usage> {
+        let what = || format!("count the files of `{}`", key.name());
+        let dir = self.root(key);
+        Info::read(&dir).context(what)?;
+        let (Tree::Upper(path) | Tree::Whole(path)) = self.driver.tree(&dir);
+        self.count(&path).context(what)
+    }
+
+    /// What the files of a layer take.
+    ///
+    /// # Errors
+    /// As [`Snapshots::usage`].
+    pub fn layer_usage(&self, chain: &Digest) -> Result<Usage> {
+        let dir = layout::layer(&self.dir, chain);
+        let what = || format!("count the files of the layer `{chain}`");
+        Info::read(&dir).context(what)?;
+        self.count(&dir.join(layout::TREE)).context(what)
+    }
+
+    fn count(&self, path: &Path) -> Result<Usage> {
+        let mut worker = self.workers.start(Root::plain(path), Job::Usage, &[])?;
+        let mut usage = Usage::default();
+        if let Report::Usage { bytes, files } = worker.report()? {
+            usage = Usage { bytes, files };
+        }
+        worker.finish().map(|()| usage)
+    }
+
     /// Writes what the container changed as an OCI layer: a tar, sorted, with whiteouts, hard links, attributes and holes.
     /// The same changes give the same bytes.
     ///

@@ -30,7 +30,7 @@ mod unpacking;
 mod walk;
 mod worker;
 
-pub use changes::{Broken, Change, ChangeKind, Diff};
+pub use changes::{Broken, Change, ChangeKind, Diff, Usage};
 pub use driver::{Driver, DriverKind, Rootfs, Tree};
 pub use store::{Ids, Key, Snapshots};
 pub use taru_mount::idmap::{IdMaps, Range};

@@ -153,6 +153,11 @@ fn suite(dir: &Path, driver: DriverKind) {
     store.diff(&key, &Diff { epoch: Some(1_000), ..Diff::default() }, &mut clamped).unwrap();
     assert!(clamped.len() <= tar.len());
 
+    // Ten megabytes that are a hole take nothing.
+    let usage = store.usage(&key).unwrap();
+    assert!(usage.files > 15 && (100_000..5 << 20).contains(&usage.bytes), "{usage:?}");
+    assert!(store.layer_usage(&top).unwrap().files >= 6);
+
     // The first container's layers did not change by any of it.
     for layer in store.layers().unwrap() {
         assert_eq!(store.check(&layer).unwrap(), []);

@@ -1,5 +1,6 @@
 //! The child's side: *stage*, then *worker*.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -110,7 +111,7 @@ fn work(
     // What lies outside the root is opened before that is left.
     let manifests = match &job {
         Job::Compare { manifests, .. } | Job::Check { manifests, .. } => open(manifests)?,
-        Job::Unpack { .. } | Job::Empty | Job::Copy { .. } | Job::Merge { .. } => Vec::new(),
+        Job::Unpack { .. } | Job::Empty | Job::Usage | Job::Copy { .. } | Job::Merge { .. } => Vec::new(),
     };
     let source = match &job {
         Job::Copy { source } => Some(confine::view(Path::new(OsStr::from_bytes(source)))?),
@@ -137,6 +138,20 @@ fn work(
                 entries.iter().try_for_each(|entry| dir.remove_all(entry.name.as_ref()))?;
                 taru_sys::dir::rewind(root.as_fd()).context(|| "list the directory")?;
             }
+            send(socket, &Report::Done, &[])
+        }
+        Job::Usage => {
+            confine::confine(root.as_fd(), None, capabilities(&["DAC_READ_SEARCH"]))?;
+            let (mut walk, mut seen) = (Walk::new(root), HashSet::new());
+            let (mut bytes, mut files) = (0, 0);
+            while let Some(found) = walk.next()? {
+                // A file with several names is there once.
+                if found.stat.is_dir() || found.stat.nlink == 1 || seen.insert(found.stat.ino) {
+                    bytes += found.stat.blocks * 512;
+                    files += 1;
+                }
+            }
+            send(socket, &Report::Usage { bytes, files }, &[])?;
             send(socket, &Report::Done, &[])
         }
         Job::Copy { .. } => {

@@ -17,6 +17,8 @@ pub(crate) enum Job {
     Unpack { sha512: bool, squash: bool, skip_devices: bool },
     /// Removes all that is in the root.
     Empty,
+    /// Counts what is in the root.
+    Usage,
     /// Copies the directory of this path into the root, which is empty.
     Copy { source: Vec<u8> },
     /// Merges a directory of the root, a layer's changes, into the root.
@@ -80,6 +82,8 @@ pub(crate) enum Report {
     Progress(u64),
     /// The layer is on disk, its manifest is written. An `Adopt` is waited for.
     Unpacked { diff_id: String, size: u64, entries: u64 },
+    /// What is in the root takes.
+    Usage { bytes: u64, files: u64 },
     /// The job is done.
     Done,
     /// It could not be done.

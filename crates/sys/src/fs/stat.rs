@@ -26,6 +26,8 @@ pub struct Stat {
     pub gid: u32,
     /// Bytes.
     pub size: u64,
+    /// What it takes, in units of 512 bytes.
+    pub blocks: u64,
     /// The device it stands for, if it is one.
     pub rdev: Device,
     /// The last change of the content: seconds and nanoseconds since 1970.
@@ -120,6 +122,7 @@ fn statx_raw(
         uid: raw.stx_uid,
         gid: raw.stx_gid,
         size: raw.stx_size,
+        blocks: raw.stx_blocks,
         rdev: Device::new(raw.stx_rdev_major, raw.stx_rdev_minor),
         mtime: (raw.stx_mtime.tv_sec, raw.stx_mtime.tv_nsec),
         mount_id: (raw.stx_mask & id_bit != 0).then_some(raw.stx_mnt_id),
