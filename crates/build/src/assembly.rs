@@ -370,7 +370,7 @@ fn append(
             tar.append_data(&mut header, name, std::io::empty()).context(write)
         }
         Content::File(tree, node) => {
-            if node.stat.nlink > 1 {
+            if node.stat.nlink > 1 && tree.has_own_links() {
                 let key = (Arc::as_ptr(tree) as usize, node.identity());
                 if let Some(first) = names.get(&key) {
                     header.set_entry_type(tar::EntryType::Link);

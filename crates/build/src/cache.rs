@@ -22,6 +22,8 @@ use taru_stdx::{Context, Kind, Result};
 const VERSION: &str = "taru-build-1";
 /// Bytes of a record.
 const RECORD: u64 = 1 << 20;
+/// A record that no build used for so long is forgotten, and its layer with it if no image has it.
+const UNUSED: std::time::Duration = std::time::Duration::from_secs(14 * 86_400);
 
 /// A layer of the image that is being built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +115,13 @@ impl Cache {
     pub(crate) fn find(&self, key: &Digest, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
         let Some(layer) = read(&self.record(key))? else { return self.import(key, content, lease) };
         let found = self.present(layer, content, lease)?;
+        if found.is_some() {
+            // When it was used last; what cannot be noted makes it older, nothing else.
+            let _ = std::fs::File::options()
+                .write(true)
+                .open(self.record(key))
+                .and_then(|file| file.set_modified(std::time::SystemTime::now()));
+        }
         if found.is_some() { Ok(found) } else { self.import(key, content, lease) }
     }
 
@@ -194,6 +203,26 @@ impl Cache {
         Ok(())
     }
 
+    /// Forgets what no build used for two weeks.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub(crate) fn forget_unused(&self, content: &Content) -> Result<()> {
+        let dir = self.dir.join("records");
+        let what = || format!("list `{}`", dir.display());
+        for entry in std::fs::read_dir(&dir).context(what)? {
+            let entry = entry.context(what)?;
+            let used = entry.metadata().and_then(|m| m.modified());
+            let is_old = used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > UNUSED));
+            if let (true, Some(name)) = (is_old, entry.file_name().to_str()) {
+                std::fs::remove_file(entry.path())
+                    .context(|| format!("remove `{}`", entry.path().display()))?;
+                content.unhold(&format!("build/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Records what `key` came to.
     ///
     /// # Errors
@@ -254,7 +283,19 @@ mod tests {
         let gone = Layer { descriptor: Descriptor::new("x", Digest::of(b"other"), 5), ..layer.clone() };
         cache.record_layer(&key, &gone, &content).unwrap();
         assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
-        std::fs::write(dir.path().join("build/records").join(key.hex()), "{").unwrap();
+        let record = dir.path().join("build/records").join(key.hex());
+        std::fs::write(&record, "{").unwrap();
         assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
+        // What was not used for long is forgotten, what was used is not.
+        cache.record_layer(&key, &layer, &content).unwrap();
+        let old = std::time::SystemTime::now() - UNUSED - UNUSED;
+        let age = || std::fs::File::options().write(true).open(&record).unwrap().set_modified(old).unwrap();
+        age();
+        assert!(cache.find(&key, &content, &lease).unwrap().is_some());
+        cache.forget_unused(&content).unwrap();
+        assert_eq!(content.holds("build/").unwrap().len(), 1);
+        age();
+        cache.forget_unused(&content).unwrap();
+        assert!(content.holds("build/").unwrap().is_empty() && !record.exists());
     }
 }

@@ -133,7 +133,14 @@ fn assemble(mount: &Mount, from: &From, around: &Around<'_>) -> Result<Bound> {
         place: &from.name,
     };
     let mut assembly = Assembly::new(Arc::new(Tree::empty()));
-    let found = copy::find(&from.tree, &mount.source.replace(['*', '?', '['], "\\$0"), &rules);
+    // A mount's source is a name, never a pattern.
+    let escaped: String = mount
+        .source
+        .chars()
+        .flat_map(|c| [Some('\\').filter(|_| matches!(c, '*' | '?' | '[' | '\\')), Some(c)])
+        .flatten()
+        .collect();
+    let found = copy::find(&from.tree, &escaped, &rules);
     let found = match found {
         Ok(mut found) => found.pop(),
         // The root of an empty tree is an empty directory.

@@ -74,6 +74,7 @@ pub fn build(
     let graph = Graph::new(&file, &wishes)?;
     graph.warnings.iter().for_each(|w| progress.event(&Event::Warning(w)));
     let images = engine.images()?;
+    cache.forget_unused(&images.content)?;
     let lease = images.content.lease("build")?;
     let epoch = epoch(options)?;
     let mut build = Build {

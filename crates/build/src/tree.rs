@@ -76,6 +76,11 @@ impl Tree {
         Ok(Tree { layers, has_whiteouts: true })
     }
 
+    /// Whether two names of one file were made so by somebody: the store links equal files of layers to save space.
+    pub(crate) fn has_own_links(&self) -> bool {
+        !self.has_whiteouts
+    }
+
     /// The root.
     pub(crate) fn root(&self) -> Result<Option<Node>> {
         let mut found: Option<Node> = None;
