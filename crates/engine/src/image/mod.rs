@@ -19,6 +19,7 @@ use crate::Engine;
 
 pub mod bootstrap;
 pub mod change;
+pub mod check;
 pub mod find;
 pub mod import;
 pub mod list;

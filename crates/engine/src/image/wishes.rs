@@ -9,6 +9,7 @@ use taru_oci::{Image, RunConfig};
 use taru_stdx::{Error, Result};
 
 use crate::config::ContainerConfig;
+use crate::health;
 
 /// What was asked for, where it makes a difference whether it was.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Wishes {
     pub entrypoint: Option<Vec<String>>,
     /// The working directory.
     pub workdir: Option<PathBuf>,
+    /// How to find out whether it is well.
+    pub health: health::Wish,
 }
 
 /// Fills in of `config` what was left open, from `image`. What `config` has stays: its arguments are the command.
@@ -51,6 +54,13 @@ pub fn apply(config: &mut ContainerConfig, image: &Image, wishes: &Wishes, name:
     if config.stop_signal.is_none() {
         config.stop_signal.clone_from(&from.stop_signal);
     }
+    let shell = from.shell.as_deref();
+    // An image's check that cannot be understood can still be left out.
+    let of_image = match (&from.healthcheck, wishes.health.disabled) {
+        (Some(check), false) => health::of_image(check, shell)?,
+        _ => None,
+    };
+    config.health = health::chosen(&wishes.health, of_image, shell)?;
     let labels = from.labels.clone().unwrap_or_default();
     for (name, value) in labels {
         config.labels.entry(name).or_insert(value);

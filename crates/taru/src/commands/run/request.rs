@@ -87,8 +87,12 @@ pub(super) fn request(args: &Args) -> Result<Request> {
     let env = environment(&args.env, &mut note);
     let limits = limits(args, &mut note);
     let log = log_limits(args, &mut note);
-    let health = args.health.wish().and_then(|wish| health::chosen(&wish, None, None));
-    let health = health.map_err(&mut note).ok().flatten();
+    let wish = args.health.wish().map_err(&mut note).unwrap_or_default();
+    // What an image says of it is not known yet.
+    let health = match image {
+        Some(_) => None,
+        None => health::chosen(&wish, None, None).map_err(&mut note).ok().flatten(),
+    };
     let labels = labels(&args.label, &mut note);
     if let Some(text) = &args.stop_signal
         && signal::parse(text).is_none()
@@ -112,8 +116,11 @@ pub(super) fn request(args: &Args) -> Result<Request> {
             }
         }
     }
-    let wishes =
-        Wishes { entrypoint: args.entrypoint.as_deref().map(entrypoint), workdir: args.workdir.clone() };
+    let wishes = Wishes {
+        entrypoint: args.entrypoint.as_deref().map(entrypoint),
+        workdir: args.workdir.clone(),
+        health: wish,
+    };
     match Error::all(problems) {
         Some(e) => Err(e),
         None => Ok(Request {
