@@ -142,6 +142,19 @@ impl Snapshots {
         Ok(all)
     }
 
+    /// The directories that together are what a container over the layer `top` sees first, topmost first: to be stacked
+    /// by an overlay if there are several.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] without the layer.
+    pub fn trees(&self, top: &Digest) -> Result<Vec<PathBuf>> {
+        let mut dirs = self.chain(Some(top))?;
+        if self.driver.is_cumulative() {
+            dirs.truncate(1);
+        }
+        Ok(dirs.into_iter().map(|dir| dir.join(layout::TREE)).collect())
+    }
+
     /// Removes the layer. That nothing stands on it is the caller's to know. One that is not there is no error.
     ///
     /// # Errors

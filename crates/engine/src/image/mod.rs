@@ -25,6 +25,7 @@ pub mod import;
 pub mod list;
 pub mod load;
 pub mod login;
+pub mod mount;
 pub mod names;
 pub mod platform;
 pub mod progress;

@@ -137,6 +137,7 @@ pub fn collect(engine: &Engine) -> Result<Freed> {
             images.content.unhold(&hold)?;
         }
     }
+    super::mount::release(images)?;
     images.content.gc(&super::Layers(&images.snapshots))
 }
 

@@ -7,7 +7,7 @@ use taru_oci::Digest;
 use taru_rootdir::RootDir;
 use taru_runtime::spec::IdMapping;
 use taru_snapshot::{DriverKind, IdMaps as LayerMaps, Ids, Key, Rootfs, Snapshots};
-use taru_stdx::{Context, Kind, Result};
+use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{Device, FileType};
 
 use super::HOLD;
@@ -26,7 +26,17 @@ pub(super) fn open(engine: &Engine) -> Result<Snapshots> {
             Ids::Subordinate(layer_maps(&maps))
         }
     };
-    Snapshots::open(&engine.dirs.state().join("snapshot"), DriverKind::Overlay, ids)
+    Snapshots::open(&engine.dirs.state().join("snapshot"), driver()?, ids)
+}
+
+/// How layers are kept: as `TARU_STORAGE_DRIVER` says, else stacked by overlay. A store that is there has its own, and
+/// another one is refused.
+fn driver() -> Result<DriverKind> {
+    let Ok(name) = std::env::var("TARU_STORAGE_DRIVER") else { return Ok(DriverKind::Overlay) };
+    DriverKind::named(&name).ok_or_else(|| {
+        Error::invalid(format!("use TARU_STORAGE_DRIVER=`{}`: no such driver", name.escape_debug()))
+            .hint("overlay, dir or btrfs")
+    })
 }
 
 fn layer_maps(maps: &IdMaps) -> LayerMaps {

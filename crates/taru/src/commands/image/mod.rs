@@ -14,6 +14,7 @@ pub(super) mod import;
 mod inspect;
 pub(super) mod load;
 pub(super) mod ls;
+mod mount;
 mod prune;
 pub(super) mod rm;
 pub(super) mod save;
@@ -44,11 +45,14 @@ enum Verb {
     Load(load::Args),
     #[command(visible_alias = "list")]
     Ls(ls::Args),
+    Mount(mount::Args),
     Prune(prune::Args),
     #[command(visible_alias = "remove")]
     Rm(rm::Args),
     Save(save::Args),
     Tag(tag::Args),
+    #[command(visible_alias = "umount")]
+    Unmount(mount::UnmountArgs),
     Verify(verify::Args),
 }
 
@@ -60,10 +64,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         Verb::Inspect(args) => inspect::run(args, global),
         Verb::Load(args) => load::run(args, global),
         Verb::Ls(args) => ls::run(args, global),
+        Verb::Mount(args) => mount::run(args, global),
         Verb::Prune(args) => prune::run(args, global),
         Verb::Rm(args) => rm::run(args, global),
         Verb::Save(args) => save::run(args, global),
         Verb::Tag(args) => tag::run(args, global),
+        Verb::Unmount(args) => mount::unmount(args, global),
         Verb::Verify(args) => verify::run(args, global),
     }
 }

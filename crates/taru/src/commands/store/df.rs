@@ -34,7 +34,7 @@ struct Line {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let engine = open(global)?;
-    let Usage { content, layers, roots } = usage::usage(&engine)?;
+    let Usage { content, layers, layer_bytes, roots, root_bytes } = usage::usage(&engine)?;
     let lines = [
         Line {
             kind: "blobs",
@@ -43,8 +43,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
             reclaimable: content.unreachable_bytes,
         },
         Line { kind: "unfinished", count: 0, bytes: content.unfinished_bytes, reclaimable: 0 },
-        Line { kind: "layers", count: layers, bytes: 0, reclaimable: 0 },
-        Line { kind: "containers", count: roots, bytes: 0, reclaimable: 0 },
+        Line { kind: "layers", count: layers, bytes: layer_bytes, reclaimable: 0 },
+        Line { kind: "containers", count: roots, bytes: root_bytes, reclaimable: 0 },
     ];
     if args.format == Format::Json {
         output::json(&lines)?;

@@ -1,0 +1,106 @@
+//! `taru image mount`: the files of an image at a place of the host, read-only.
+//!
+//! Asked for by name, this is the only mount that taru makes in the host's own mount table. A hold `mount/DIR` keeps the
+//! layers; the collector lets go of it once nothing is mounted there any more, however it was unmounted.
+
+use std::path::{Path, PathBuf};
+
+use taru_mount::{Attr, Layer, Mount, Overlay, mountinfo};
+use taru_oci::Platform;
+use taru_rootdir::{Proc, RootDir};
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::mount::{UmountFlags, umount2};
+
+use super::progress::Progress;
+use super::{Images, find, unpack};
+use crate::Engine;
+
+/// What the hold of a mount is called, before its place.
+const HOLD: &str = "mount/";
+
+/// Mounts the image `key` read-only on `dir`.
+///
+/// # Errors
+/// [`Kind::NotFound`]; [`Kind::Permission`] for an ordinary user; [`Kind::Busy`] where something is mounted.
+pub fn mount(
+    engine: &Engine,
+    key: &str,
+    platform: Option<&Platform>,
+    dir: &Path,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let what = || format!("mount image `{key}` on `{}`", dir.display());
+    if engine.caller.uid != 0 {
+        return Err(Error::new(Kind::Permission, format!("{}: only root can", what()))
+            .hint("`taru export` and `taru image save` need no mount"));
+    }
+    let images = engine.images()?;
+    let dir = dir.canonicalize().context(what)?;
+    let place = dir.to_str().ok_or_else(|| Error::invalid(format!("{}: not UTF-8", what())))?;
+    if is_mounted(&dir)? {
+        return Err(Error::new(Kind::Busy, format!("{}: something is mounted there", what())));
+    }
+    let lease = images.content.lease(&format!("mount {key}"))?;
+    let found = find::find(images, key, platform)?;
+    unpack::ensure(images, &lease, &found, progress)?;
+    let top = found.top().ok_or_else(|| Error::invalid(format!("{}: it has no layers", what())))?;
+    lease.protect_layer(&top)?;
+    images.content.hold(&format!("{HOLD}{place}"), &[found.target.digest], std::slice::from_ref(&top))?;
+    let attached = stack(&images.snapshots.trees(&top)?)
+        .and_then(|mount| mount.attach(RootDir::open(&dir)?.as_fd()).map(drop))
+        .context(what);
+    if attached.is_err() {
+        // The mount is what failed; a hold without one goes with the next collection.
+        let _ = images.content.unhold(&format!("{HOLD}{place}"));
+    }
+    attached
+}
+
+/// The detached, read-only mount of these directories, topmost first.
+fn stack(trees: &[PathBuf]) -> Result<Mount> {
+    let attributes = Attr::RDONLY | Attr::NODEV | Attr::NOSUID;
+    if let [only] = trees {
+        // An overlay wants two layers, or one that can be written to.
+        let mount = Mount::bind(RootDir::open(only)?.as_fd(), false)?;
+        mount.attributes(attributes, Attr::default(), false)?;
+        return Ok(mount);
+    }
+    let mut overlay = Overlay::new(trees.iter().map(|tree| Layer::Path(tree)).collect());
+    overlay.options = vec![("userxattr", None)];
+    overlay.mount(attributes)
+}
+
+/// Unmounts what [`mount`] mounted on `dir`.
+///
+/// # Errors
+/// [`Kind::NotFound`] if no image is mounted there; [`Kind::Busy`] while somebody uses it.
+pub fn unmount(engine: &Engine, dir: &Path) -> Result<()> {
+    let what = || format!("unmount `{}`", dir.display());
+    let images = engine.images()?;
+    let path = dir.canonicalize().context(what)?;
+    let hold = format!("{HOLD}{}", path.display());
+    if !images.content.holds(&hold)?.contains(&hold) || !is_mounted(&path)? {
+        return Err(Error::new(Kind::NotFound, format!("{}: no image is mounted there", what())));
+    }
+    umount2(&path, UmountFlags::NOFOLLOW).context(what)?;
+    images.content.unhold(&hold)
+}
+
+/// Lets go of what is held for mounts that are gone.
+///
+/// # Errors
+/// The mount table or the store cannot be read.
+pub(super) fn release(images: &Images) -> Result<()> {
+    for hold in images.content.holds(HOLD)? {
+        let place = Path::new(hold.strip_prefix(HOLD).unwrap_or(&hold));
+        if !is_mounted(place)? {
+            images.content.unhold(&hold)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether something is mounted on `dir` in this mount namespace.
+fn is_mounted(dir: &Path) -> Result<bool> {
+    Ok(mountinfo::read(&Proc::open()?)?.iter().any(|entry| entry.point == dir))
+}
