@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use taru_oci::{Algorithm, Digest, Hasher};
-use taru_registry::Client;
+use taru_oci::{Algorithm, Digest, Hasher, limits};
+use taru_registry::{Client, error_of};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::scratch::nameless;
@@ -29,12 +29,13 @@ pub(crate) struct Fetched {
 /// What the server says; [`Kind::Invalid`] for another digest; any error of writing.
 pub(crate) fn fetch(client: &Client, url: &str, checksum: Option<&Digest>, tmp: &Path) -> Result<Fetched> {
     let what = || format!("fetch `{url}`");
-    let mut download = client.download(url)?;
+    // It becomes a part of a layer.
+    let mut download = client.download(url, limits::LAYER_BYTES)?;
     let mut hasher = Hasher::new(checksum.map_or(Algorithm::Sha256, Digest::algorithm));
     let mut file = nameless(tmp)?;
     let (mut buffer, mut size) = (vec![0; 1 << 17], 0);
     loop {
-        let count = download.read(&mut buffer).context(what)?;
+        let count = download.read(&mut buffer).map_err(error_of).context(what)?;
         if count == 0 {
             break;
         }

@@ -3,11 +3,15 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use httparse::Status;
+
 use crate::connection::{Connection, Pool};
-use crate::message::{Framing, line};
+use crate::message::{Framing, lines};
 
 /// Bytes of a chunk's size line, and of all trailers.
 const CHUNK_LINE: u64 = 4 << 10;
+/// Lines of trailers.
+const TRAILERS: usize = 64;
 
 /// The body of an answer. Read to its end, it gives its connection back; dropped before, it ends it.
 pub(crate) struct Body {
@@ -15,6 +19,8 @@ pub(crate) struct Body {
     pool: Arc<Pool>,
     keeps: bool,
     rest: Rest,
+    /// No digest tells whether all of it came: an end that the peer did not mean is an error.
+    is_unverified: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +39,18 @@ impl Body {
             Framing::Close => Rest::Close,
         };
         let keeps = keeps && framing != Framing::Close;
-        let mut body = Body { connection: Some(connection), pool, keeps, rest };
+        let mut body = Body { connection: Some(connection), pool, keeps, rest, is_unverified: false };
         if framing == Framing::Length(0) {
             body.end();
         }
         body
+    }
+
+    /// The same, of which no digest is known: TLS that ends without its goodbye, as anybody on the way can make it end, is an error.
+    #[must_use]
+    pub(crate) fn unverified(mut self) -> Body {
+        self.is_unverified = true;
+        self
     }
 
     /// How many bytes are to come, where the server said it.
@@ -123,7 +136,7 @@ impl Read for Body {
             }
             Rest::Close => match stream.read(buffer) {
                 // TLS without its goodbye: whether all came is told by the digest.
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => 0,
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && !self.is_unverified => 0,
                 other => other?,
             },
         };
@@ -137,16 +150,26 @@ impl Read for Body {
 /// The size of the next chunk (RFC 9112, 7.1); with the last one, its trailers are passed over.
 pub(crate) fn chunk(stream: &mut impl io::BufRead, is_first: bool) -> io::Result<u64> {
     let broken = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("a broken chunk: {why}"));
-    let mut left = CHUNK_LINE;
-    if !is_first && !line(stream, &mut left)?.is_empty() {
-        return Err(broken("it is longer than it says"));
+    if !is_first {
+        let mut end = [0; 2];
+        stream.read_exact(&mut end)?;
+        if end != *b"\r\n" {
+            return Err(broken("it is longer than it says"));
+        }
     }
-    let text = line(stream, &mut left)?;
-    let size = text.split(';').next().unwrap_or_default().trim();
-    let is_hex = !size.is_empty() && size.len() <= 16 && size.bytes().all(|b| b.is_ascii_hexdigit());
-    let size = u64::from_str_radix(size, 16).ok().filter(|_| is_hex).ok_or_else(|| broken("no size"))?;
+    let size = lines(stream, CHUNK_LINE, |line| match httparse::parse_chunk_size(line) {
+        // Without a digit it is 0 to httparse, which is the end of the body.
+        Ok(Status::Complete((_, size))) if line.first().is_some_and(u8::is_ascii_hexdigit) => Ok(Some(size)),
+        _ => Err(broken("no size")),
+    })?;
     if size == 0 {
-        while !line(stream, &mut left)?.is_empty() {}
+        lines(stream, CHUNK_LINE, |trailers| {
+            match httparse::parse_headers(trailers, &mut [httparse::EMPTY_HEADER; TRAILERS]) {
+                Ok(Status::Complete(_)) => Ok(Some(())),
+                Ok(Status::Partial) => Ok(None),
+                Err(e) => Err(broken(&e.to_string())),
+            }
+        })?;
     }
     Ok(size)
 }
@@ -160,9 +183,23 @@ mod tests {
         assert_eq!(chunk(&mut &b"1a;x=y\r\n"[..], true).unwrap(), 26);
         assert_eq!(chunk(&mut &b"\r\nFF\r\n"[..], false).unwrap(), 255);
         assert_eq!(chunk(&mut &b"0\r\nA: b\r\n\r\n"[..], true).unwrap(), 0);
-        for bad in ["\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", "11111111111111111\r\n", "g\r\n", "1"] {
+        for bad in [
+            "\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            "11111111111111111\r\n",
+            "g\r\n",
+            "1",
+            " \r\n",
+            ";x\r\n",
+            "1;x\n",
+            "1 1\r\n",
+        ] {
             assert!(chunk(&mut bad.as_bytes(), true).is_err(), "{bad:?}");
         }
         assert!(chunk(&mut &b"x\r\n1\r\n"[..], false).is_err());
+        assert!(chunk(&mut &b"0\r\nA b\r\n\r\n"[..], true).is_err());
+        assert!(chunk(&mut format!("1;{}\r\n", "x".repeat(5000)).as_bytes(), true).is_err());
     }
 }

@@ -30,7 +30,7 @@ use crate::tls::Trust;
 use crate::token::{self, Grant};
 use crate::url::{Origin, Scheme, Url};
 
-/// Redirects in a row.
+/// Redirects in a row that a registry may make.
 const HOPS: usize = 5;
 /// Bytes of an answer that is an error.
 const REFUSAL: u64 = 64 << 10;
@@ -250,7 +250,7 @@ impl Shared {
             let mut request =
                 Request { method: call.method, url: url.clone(), headers, payload, is_insecure, guard };
             let (response, hops, reach) =
-                self.follow(&mut request, &|origin| self.is_insecure(endpoint, origin))?;
+                self.follow(&mut request, HOPS, &|origin| self.is_insecure(endpoint, origin))?;
             let status = response.head.status;
             if (200..300).contains(&status) {
                 return Ok(Answer { response, asked: url, reach });
@@ -281,14 +281,16 @@ impl Shared {
         }
     }
 
-    /// Sends `request` and goes where redirects lead, without credentials where that is another server; returns how many there were, and how far from the Internet the first server was.
+    /// Sends `request` and goes where up to `hops` redirects lead, without credentials where that is another server; returns how many
+    /// there were, and how far from the Internet the first server was.
     pub(crate) fn follow(
         &self,
         request: &mut Request<'_>,
+        hops: usize,
         is_insecure: &dyn Fn(&Origin) -> bool,
     ) -> Tried<(Response, usize, Reach)> {
         let mut first = None;
-        for hop in 0..=HOPS {
+        for hop in 0..=hops {
             let response = self.http.exchange(request)?;
             let first = *first.get_or_insert(response.reach);
             let is_redirect = matches!(response.head.status, 301 | 302 | 303 | 307 | 308);
@@ -323,7 +325,7 @@ impl Shared {
             request.url = next;
         }
         let host = request.url.origin.authority();
-        Err(Fault::last(Error::new(Kind::Limit, format!("{host}: more than {HOPS} redirects"))))
+        Err(Fault::last(Error::new(Kind::Limit, format!("{host}: more than {hops} redirects"))))
     }
 
     /// What satisfies one of `challenges`, if anything does.
@@ -384,7 +386,7 @@ impl Shared {
             is_no_tls: false,
             ..fault
         };
-        let (response, _, _) = self.follow(&mut request, &is_insecure).map_err(within)?;
+        let (response, _, _) = self.follow(&mut request, HOPS, &is_insecure).map_err(within)?;
         let status = response.head.status;
         if !(200..300).contains(&status) {
             let fault = refusal_of(&host, response);
@@ -399,8 +401,18 @@ impl Shared {
     }
 }
 
-/// An answer that is an error, of `host`.
+/// An answer that is an error, of `host`, a registry or what it leads to.
 fn refusal_of(host: &str, response: Response) -> Fault {
+    let fault = refused(host, response);
+    if fault.status != Some(429) {
+        return fault;
+    }
+    let hint = "the registry limits how much one may pull; logging in may raise it";
+    Fault { error: fault.error.hint(hint), ..fault }
+}
+
+/// An answer that is an error, of any `host`.
+pub(crate) fn refused(host: &str, response: Response) -> Fault {
     let status = response.head.status;
     let again = match status {
         408 | 429 | 500 | 502 | 503 | 504 => {
@@ -412,10 +424,7 @@ fn refusal_of(host: &str, response: Response) -> Fault {
     };
     let reason = response.head.reason.clone();
     let body = response.body.bounded(REFUSAL).unwrap_or_default();
-    let mut error = said(host, status, &reason, &body);
-    if status == 429 {
-        error = error.hint("the registry limits how much one may pull; logging in may raise it");
-    }
+    let error = said(host, status, &reason, &body);
     Fault { again, status: Some(status), ..Fault::last(error) }
 }
 

@@ -1,20 +1,29 @@
 //! A file from anywhere on the web: what a build adds by its address.
+//!
+//! The address is the person's; where its server leads is a stranger's word, and goes by the same rules as a registry's: never from https to
+//! http, never to a link-local address, from the Internet never to a private one ([`crate::address`]). Nobody gets credentials.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::time::UNIX_EPOCH;
 
 use taru_stdx::{Context, Error, Kind, Result};
 
-use crate::client::Client;
+use crate::body::Body;
+use crate::client::{Client, Shared, refused};
 use crate::fault::{Fault, Tried};
 use crate::http::Request;
 use crate::url::Url;
 
-/// Redirects in a row.
+/// Redirects in a row: what Go follows, and so Docker.
 const HOPS: usize = 10;
 
-/// A file that is being fetched.
+/// A file that is being fetched. Its errors hold a [`taru_stdx::Error`] (see [`crate::error_of`]).
 pub struct Download {
-    body: Box<dyn Read + Send>,
+    body: Body,
+    /// Who sends it.
+    host: String,
+    limit: u64,
+    came: u64,
     /// Bytes, where the server said it.
     pub length: Option<u64>,
     /// When it was changed, seconds since 1970, where the server said it.
@@ -23,100 +32,79 @@ pub struct Download {
     pub name: Option<String>,
 }
 
-impl Read for Download {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.body.read(buffer)
-    }
-}
-
 impl std::fmt::Debug for Download {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Download").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
+impl Download {
+    fn too_large(host: &str, limit: u64) -> Error {
+        Error::new(Kind::Limit, format!("`{host}` sends more than {limit} bytes"))
+    }
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let what = || format!("read what `{}` sends", self.host);
+        let n = self.body.read(buffer).map_err(|e| io::Error::other(Fault::io(what(), e).error))?;
+        self.came += n as u64;
+        if self.came > self.limit {
+            return Err(io::Error::other(Download::too_large(&self.host, self.limit)));
+        }
+        Ok(n)
+    }
+}
+
 impl Client {
-    /// Begins to fetch `url`, by http or https, without any credentials; redirects are followed, but not from https to http.
+    /// Begins to fetch `url`, by http or https: up to `limit` bytes, after which reading fails. What fails for a passing reason before
+    /// the first byte is tried again.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] and others by the server's answer; [`Kind::Invalid`] for what is no address.
-    pub fn download(&self, url: &str) -> Result<Download> {
+    /// By the server's answer, as [`Kind::NotFound`] or [`Kind::Permission`]; [`Kind::Invalid`] for what is no address; [`Kind::Limit`] for
+    /// a length above `limit` or too many redirects; [`Kind::Permission`] where one leads to what it may not.
+    pub fn download(&self, url: &str, limit: u64) -> Result<Download> {
         let what = || format!("fetch `{}`", url.split(['?', '#']).next().unwrap_or_default());
         let address = Url::parse(url)?;
-        let path = address.target.split('?').next().unwrap_or_default();
-        let name = path.rsplit('/').next().filter(|n| !n.is_empty()).map(crate::url::unescape);
-        let mut download =
-            self.0.persist(|| self.follow(&address)).map_err(|fault| fault.error).context(what)?;
-        download.name = name;
-        Ok(download)
+        let begun = self.0.persist(|| self.0.begin(&address, limit));
+        begun.map_err(|fault| fault.error).context(what)
     }
+}
 
-    fn follow(&self, address: &Url) -> Tried<Download> {
-        let mut at = address.clone();
-        for _ in 0..=HOPS {
-            let response = self.0.http.exchange(&mut Request::new("GET", at.clone()))?;
-            let head = &response.head;
-            match head.status {
-                200 => {
-                    return Ok(Download {
-                        length: response.body.length(),
-                        modified: head.get("last-modified").and_then(http_date),
-                        name: None,
-                        body: Box::new(response.body),
-                    });
-                }
-                301 | 302 | 303 | 307 | 308 => {
-                    let to = head.get("location").unwrap_or_default().to_owned();
-                    let next = at.join(&to).map_err(Fault::last)?;
-                    if at.origin.scheme.name() == "https" && next.origin.scheme.name() == "http" {
-                        let text = format!("follow to `{next}`: from https to http");
-                        return Err(Fault::last(Error::new(Kind::Permission, text)));
-                    }
-                    at = next;
-                }
-                status => {
-                    let kind = match status {
-                        404 | 410 => Kind::NotFound,
-                        401 | 403 => Kind::Permission,
-                        _ => Kind::System,
-                    };
-                    let reason = head.reason.escape_debug().to_string();
-                    let error =
-                        Error::new(kind, format!("`{}` says {status} {reason}", at.origin.authority()));
-                    return Err(if status >= 500 { Fault::passing(error) } else { Fault::last(error) });
-                }
-            }
+impl Shared {
+    fn begin(&self, address: &Url, limit: u64) -> Tried<Download> {
+        let mut request = Request::new("GET", address.clone());
+        let (response, _, _) = self.follow(&mut request, HOPS, &|_| false)?;
+        let host = request.url.origin.authority();
+        if response.head.status != 200 {
+            return Err(refused(&host, response));
         }
-        Err(Fault::last(Error::new(Kind::Limit, format!("more than {HOPS} redirects"))))
+        let length = response.body.length();
+        if length.is_some_and(|length| length > limit) {
+            return Err(Fault::last(Download::too_large(&host, limit)));
+        }
+        let path = address.target.split('?').next().unwrap_or_default();
+        let name = path.rsplit('/').next().filter(|name| !name.is_empty()).map(crate::url::unescape);
+        let modified = response.head.get("last-modified").and_then(seconds);
+        Ok(Download { body: response.body.unverified(), host, limit, came: 0, length, modified, name })
     }
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7) as seconds since 1970.
-fn http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let words: Vec<&str> = text.split_once(", ")?.1.split(' ').collect();
-    let [day, month, year, time, "GMT"] = words[..] else { return None };
-    let (day, year) =
-        (day.parse::<i64>().ok()?, year.parse::<i64>().ok().filter(|y| (1970..9999).contains(y))?);
-    let month = i64::try_from(MONTHS.iter().position(|m| *m == month)?).ok()? + 1;
-    let mut clock = time.split(':').map(str::parse::<i64>);
-    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    // Days since the first of March of the year 0: leap days are last then.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+fn seconds(date: &str) -> Option<i64> {
+    let since = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::http_date;
+    use super::seconds;
 
     #[test]
     fn dates_of_servers_are_read() {
-        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
-        assert_eq!(http_date("yesterday"), None);
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(seconds("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(seconds("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
+        assert_eq!(seconds("yesterday"), None);
     }
 }

@@ -99,7 +99,7 @@ const LONGEST: usize = 300;
 pub(crate) fn said(host: &str, status: u16, reason: &str, body: &[u8]) -> Error {
     let kind = match status {
         401 | 403 => Kind::Permission,
-        404 => Kind::NotFound,
+        404 | 410 => Kind::NotFound,
         405 | 501 => Kind::Unsupported,
         408 | 413 | 429 => Kind::Limit,
         400..=499 => Kind::Invalid,

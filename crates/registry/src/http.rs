@@ -3,7 +3,9 @@
 //! HTTP/1.1 by hand on [`std::net`] and rustls rather than by a client library: every wait must end within a second when cancelled,
 //! also inside of getaddrinfo(3) and connect(2); one byte a second is a stall, which total time limits do not see; the address
 //! must be checked after it was resolved and before it is connected to; plain requests by a proxy carry the whole address.
-//! Of ureq 3 only the framing would have been left, behind an interface that its authors keep unversioned.
+//! Of ureq 3 only the framing would have been left, behind an interface that its authors keep unversioned. What of the protocol
+//! is grammar is read by libraries all the same: heads, sizes of chunks and trailers by httparse ([`crate::message`], [`crate::body`]),
+//! dates by httpdate, escapes by percent-encoding. Ours are the waiting, the bounds, and what is made of what was read.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -129,7 +131,7 @@ impl Http {
             return Err(Fault::last(
                 Error::new(
                     Kind::Permission,
-                    format!("go to `{}`: a registry's answer may not lead there", request.url),
+                    format!("go to `{}`: a server's answer may not lead there", request.url),
                 )
                 .hint("it is an address of this host's own networks"),
             ));

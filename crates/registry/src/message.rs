@@ -1,4 +1,5 @@
-//! Heads of HTTP/1.1 messages (RFC 9112): written from checked parts, read strictly and within bounds.
+//! Heads of HTTP/1.1 messages (RFC 9112): parsed by httparse, as strictly as it can, within bounds of ours; written from
+//! checked parts.
 
 use std::io::{self, BufRead, Read};
 
@@ -32,27 +33,29 @@ fn broken(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
-/// One line without its end; `left` is what all lines may still have.
-pub(crate) fn line(reader: &mut impl BufRead, left: &mut u64) -> io::Result<String> {
+/// Reads lines of at most `limit` bytes together until `parse`, which is given all so far, makes something of them.
+///
+/// Line by line, so that what follows them stays with `reader`, and what is wrong is known at once rather than after a wait for more.
+pub(crate) fn lines<T>(
+    reader: &mut impl BufRead,
+    limit: u64,
+    mut parse: impl FnMut(&[u8]) -> io::Result<Option<T>>,
+) -> io::Result<T> {
     let mut bytes = Vec::new();
-    let n = reader.by_ref().take(*left).read_until(b'\n', &mut bytes)?;
-    *left -= n as u64;
-    if bytes.pop() != Some(b'\n') {
-        return match *left {
-            0 => Err(broken(format!("the answer's head is larger than {HEAD} bytes"))),
-            _ => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the connection ended within the answer's head",
-            )),
-        };
+    loop {
+        let left = limit - bytes.len() as u64;
+        let n = reader.by_ref().take(left).read_until(b'\n', &mut bytes)?;
+        if n == 0 || bytes.last() != Some(&b'\n') {
+            if n as u64 == left {
+                return Err(broken(format!("the answer's head is larger than {limit} bytes")));
+            }
+            let text = "the connection ended within the answer's head";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        if let Some(parsed) = parse(&bytes)? {
+            return Ok(parsed);
+        }
     }
-    if bytes.last() == Some(&b'\r') {
-        bytes.pop();
-    }
-    if bytes.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
-        return Err(broken("a control character in the answer's head"));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Head {
@@ -71,38 +74,40 @@ impl Head {
     }
 
     fn read_any(reader: &mut impl BufRead) -> io::Result<Head> {
-        let mut left = HEAD;
-        let first = line(reader, &mut left)?;
-        let not_http = || {
-            let start: String = first.chars().take(60).collect();
-            broken(format!("the answer is not HTTP: `{}`", start.escape_debug()))
+        lines(reader, HEAD, |bytes| {
+            let not_http = || {
+                let start: String = String::from_utf8_lossy(bytes).trim_end().chars().take(60).collect();
+                broken(format!("the answer is not HTTP: `{}`", start.escape_debug()))
+            };
+            // httparse passes over blank lines before the first one; here they are what is left of another answer.
+            if bytes.starts_with(b"\r") || bytes.starts_with(b"\n") {
+                return Err(not_http());
+            }
+            let mut headers = [httparse::EMPTY_HEADER; LINES];
+            let mut response = httparse::Response::new(&mut headers);
+            match response.parse(bytes) {
+                Ok(httparse::Status::Complete(_)) => Head::of(&response).map(Some).ok_or_else(not_http),
+                Ok(httparse::Status::Partial) => Ok(None),
+                Err(httparse::Error::Version | httparse::Error::Status) => Err(not_http()),
+                Err(httparse::Error::TooManyHeaders) => {
+                    Err(broken(format!("the answer's head has more than {LINES} lines")))
+                }
+                Err(e) => Err(broken(format!("a broken head of the answer: {e}"))),
+            }
+        })
+    }
+
+    /// `None` for a status that is none.
+    fn of(response: &httparse::Response<'_, '_>) -> Option<Head> {
+        let header = |header: &httparse::Header<'_>| {
+            (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
         };
-        let (version, rest) = first.split_once(' ').ok_or_else(not_http)?;
-        let is_old = match version {
-            "HTTP/1.1" => false,
-            "HTTP/1.0" => true,
-            _ => return Err(not_http()),
-        };
-        let (status, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-        let is_status = status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit());
-        let status: u16 = status.parse().ok().filter(|s| is_status && *s >= 100).ok_or_else(not_http)?;
-        let mut headers = Vec::new();
-        loop {
-            let text = line(reader, &mut left)?;
-            if text.is_empty() {
-                break;
-            }
-            if headers.len() == LINES {
-                return Err(broken(format!("the answer's head has more than {LINES} lines")));
-            }
-            let (name, value) = text.split_once(':').ok_or_else(|| broken("a header without a colon"))?;
-            // A blank before the colon or at the start is how heads are smuggled (RFC 9112, 5.1 and 5.2).
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(broken("a header's name with a blank"));
-            }
-            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-        Ok(Head { status, reason: reason.to_owned(), is_old, headers })
+        Some(Head {
+            status: response.code.filter(|code| *code >= 100)?,
+            reason: response.reason.unwrap_or_default().to_owned(),
+            is_old: response.version == Some(0),
+            headers: response.headers.iter().map(header).collect(),
+        })
     }
 
     /// The first header of this name, which is in lower case.
@@ -198,10 +203,23 @@ mod tests {
             "HTTP/1.1 200 OK\r\nA: b\r\n folded\r\n\r\n",
             "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: \x1b[2J\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\rC: d\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA\x01: b\r\n\r\n",
+            "HTTP/1.1 200 O\x1bK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 101 Switching\r\n\r\n",
         ] {
             assert!(head(bad).is_err(), "{bad:?}");
         }
+        // What is no HTTP is known after its first line: an SSH server waits for ours and says no more.
+        let e = head("SSH-2.0-OpenSSH_\x1b\r\n").unwrap_err();
+        assert_eq!(e.to_string(), "the answer is not HTTP: `SSH-2.0-OpenSSH_\\u{1b}`");
+        // The bytes that follow are left where they are.
+        let mut reader = &b"HTTP/1.1 200\r\nA:  b \r\n\r\nbody"[..];
+        assert_eq!(Head::read(&mut reader).unwrap().get("a"), Some("b"));
+        assert_eq!(reader, b"body");
         assert!(head(&"HTTP/1.1 100 C\r\n\r\n".repeat(1000)).is_err());
         assert!(head(&format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "a".repeat(70_000))).is_err());
         assert!(head(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(300))).is_err());

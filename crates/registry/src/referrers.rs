@@ -53,8 +53,7 @@ impl Client {
     ) -> Tried<Option<Vec<Descriptor>>> {
         let mut path = endpoint.path(&format!("referrers/{subject}"));
         if let Some(wanted) = artifact_type {
-            path.push_str("?artifactType=");
-            crate::url::escape(wanted, &mut path);
+            path.push_str(&format!("?artifactType={}", crate::url::escape(wanted)));
         }
         let mut call = Call::new("GET", path, endpoint.scope("pull"));
         call.headers.push(("Accept", media::INDEX.to_owned()));

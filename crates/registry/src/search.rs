@@ -77,9 +77,7 @@ impl Client {
     }
 
     fn search_at(&self, endpoint: &Endpoint, term: &str, limit: usize) -> Tried<Vec<Found>> {
-        let mut path = String::from("/v1/search?q=");
-        escape(term, &mut path);
-        path.push_str(&format!("&n={limit}"));
+        let path = format!("/v1/search?q={}&n={limit}", escape(term));
         let mut call = Call::new("GET", path, String::new());
         call.scopes.clear();
         let answer = self.0.call(endpoint, &mut call)?;

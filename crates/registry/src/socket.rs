@@ -64,7 +64,7 @@ pub(crate) fn connect(host: &str, port: u16, guard: Guard, patience: &Patience) 
     };
     let (tcp, peer) = answer.map_err(|refusal| match refusal {
         Refusal::Guarded => Fault::last(
-            Error::new(Kind::Permission, format!("{}: a registry's answer may not lead there", what()))
+            Error::new(Kind::Permission, format!("{}: a server's answer may not lead there", what()))
                 .hint("it is an address of this host's own networks"),
         ),
         Refusal::Io(e) => {

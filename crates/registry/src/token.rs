@@ -65,10 +65,7 @@ pub(crate) fn ask(
         for (name, value) in
             [("service", service.unwrap_or_default()), ("scope", &scope), ("refresh_token", token)]
         {
-            form.push('&');
-            form.push_str(name);
-            form.push('=');
-            escape(value, &mut form);
+            form.push_str(&format!("&{name}={}", escape(value)));
         }
         return Ask { method: "POST", url: realm, authorization: None, form };
     }

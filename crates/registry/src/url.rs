@@ -2,10 +2,15 @@
 //!
 //! `Display` leaves out the query: addresses that registries redirect to carry their signature there, which
 //! is a credential and must not come into an error.
+//!
+//! Read here rather than by a library: the `url` crate mends what is to be refused (tabs, line ends, `\`, `http:host`), rewrites the
+//! queries that signatures are over, and comes with some twenty-five packages for names in all scripts, which no registry has;
+//! `http::Uri` resolves no relative ones. What is special here, an [`Origin`] and what may be in it, would be left either way. Escapes are percent-encoding's.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 use taru_stdx::{Error, Result};
 
 /// Longest address that is followed; servers refuse longer ones as well.
@@ -175,44 +180,23 @@ impl Url {
     /// The same address with one more parameter in its query; `value` is escaped.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: &str) -> Url {
-        self.target.push(if self.target.contains('?') { '&' } else { '?' });
-        self.target.push_str(name);
-        self.target.push('=');
-        escape(value, &mut self.target);
+        let before = if self.target.contains('?') { '&' } else { '?' };
+        self.target.push_str(&format!("{before}{name}={}", escape(value)));
         self
     }
 }
 
-/// Appends `text` with all but letters, digits and `-._~` escaped as `%XX`.
-pub(crate) fn escape(text: &str, to: &mut String) {
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            to.push(char::from(b));
-        } else {
-            to.push_str(&format!("%{b:02X}"));
-        }
-    }
+/// All but letters, digits and `-._~` (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `text` with all but letters, digits and `-._~` escaped as `%XX`.
+pub(crate) fn escape(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, RESERVED)
 }
 
 /// Takes the `%XX` out of `text`; what is none stays.
 pub(crate) fn unescape(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&b) = bytes.get(at) {
-        let code = bytes.get(at + 1..at + 3).and_then(|two| std::str::from_utf8(two).ok());
-        match code.and_then(|two| u8::from_str_radix(two, 16).ok()).filter(|_| b == b'%') {
-            Some(code) => {
-                plain.push(code);
-                at += 3;
-            }
-            None => {
-                plain.push(b);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 impl fmt::Display for Url {
@@ -263,7 +247,7 @@ mod tests {
             assert!(!e.to_string().contains("pw"), "{e}");
         }
         assert!(Url::parse(&format!("http://x/{}", "a".repeat(20_000))).is_err());
-        assert_eq!(unescape("a%40b%zz%2"), "a@b%zz%2");
+        assert_eq!(unescape("a%40b%zz%2%+1"), "a@b%zz%2%+1");
     }
 
     #[test]

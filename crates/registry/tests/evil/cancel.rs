@@ -62,6 +62,16 @@ fn every_wait_ends_when_cancelled() {
         });
         assert!(e.chain().to_string().ends_with("cancelled"), "{what}: {e:?}");
         assert_eq!(e.kind(), Kind::State, "{what}");
+        let url = format!("http://{}/x", server.host());
+        let e = cancelled(|client| {
+            let mut slow = client.download(&url, 1 << 40)?;
+            while slow.read(&mut [0; 4096]).map_err(error_of)? > 0 {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            Ok(())
+        });
+        assert!(e.chain().to_string().ends_with("cancelled"), "download, {what}: {e:?}");
+        assert_eq!(e.kind(), Kind::State, "download, {what}");
     }
 }
 

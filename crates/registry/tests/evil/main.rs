@@ -4,6 +4,7 @@
 
 mod broken;
 mod cancel;
+mod downloads;
 mod floods;
 mod leads;
 mod lists;

@@ -15,14 +15,14 @@ use crate::server::{Server, client_with};
 use crate::tokens::{Dir, keyring};
 
 /// A server with TLS for 127.0.0.1 that answers everything with this head and nothing else, and hangs up without TLS's goodbye.
-struct Tls {
-    host: String,
-    dir: Dir,
-    seen: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Tls {
+    pub(crate) host: String,
+    pub(crate) dir: Dir,
+    pub(crate) seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tls {
-    fn start(answer: String) -> Tls {
+    pub(crate) fn start(answer: String) -> Tls {
         let dir = Dir::new();
         let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out crt -subj /CN=x -days 9 \
                          -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:false";
