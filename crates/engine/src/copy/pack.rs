@@ -54,13 +54,12 @@ pub fn pack(root: &RootDir, path: &Path, at: &Path, follow: bool, what: What, to
     if stat.is_dir() {
         packer.directory(&opened, at, &stat, 0).context(context)?;
     } else {
-        // Its name, looked up in its directory: a handle on a symbolic link cannot be read by itself everywhere.
+        // By its directory: a handle on a symbolic link cannot be read by itself everywhere.
         let (parent, name) = root.parent(path).context(context)?;
         let name = PathBuf::from(name);
-        let real = if follow { root.resolve(path).ok() } else { None };
-        match real {
-            Some(real) => packer.file_by_handle(&real, &name, &stat).context(context)?,
-            None => packer.entry(parent.as_fd(), &name, &name, 0).context(context)?,
+        match follow {
+            true => packer.followed(root, path, &name, &stat).context(context)?,
+            false => packer.entry(parent.as_fd(), &name, &name, 0).context(context)?,
         }
     }
     packer.builder.finish().context(|| "write the archive")?;
@@ -173,15 +172,19 @@ impl<W: Write> Packer<W> {
         self.content(File::from(file), at, &stat)
     }
 
-    /// A file that was reached through a link: under the link's name.
-    fn file_by_handle(&mut self, handle: &OwnedFd, at: &Path, stat: &Stat) -> Result<()> {
+    /// What `path` leads to through links, as `at`.
+    fn followed(&mut self, root: &RootDir, path: &Path, at: &Path, stat: &Stat) -> Result<()> {
         let what = || format!("read `{}`", at.display());
         if stat.file_type() != FileType::Regular {
             return Err(Error::new(Kind::Unsupported, format!("{}: it is no file", what())));
         }
-        let proc = taru_rootdir::Proc::open()?;
-        let file = proc.reopen(handle, OpenFlags::RDONLY).context(what)?;
-        self.content(File::from(file), at, stat)
+        let file = root.open_file(path, OpenFlags::RDONLY | OpenFlags::NONBLOCK)?;
+        // What was opened: the link may lead elsewhere by now.
+        let stat = fs::fstat(file.as_fd()).context(what)?;
+        if stat.file_type() != FileType::Regular {
+            return Err(Error::new(Kind::Busy, format!("{}: it was replaced meanwhile", what())));
+        }
+        self.content(file, at, &stat)
     }
 
     fn content(&mut self, file: File, at: &Path, stat: &Stat) -> Result<()> {

@@ -5,6 +5,7 @@
 mod archives;
 mod damage;
 mod faults;
+mod files;
 mod mistakes;
 mod pull;
 mod registry;

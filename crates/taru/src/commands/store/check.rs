@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use taru_engine::image::check::{self, Checked};
+use taru_oci::Reference;
 use taru_stdx::Result;
 
 use crate::commands::open;
@@ -44,7 +45,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
 fn lines(checked: &Checked, repaired: bool) -> String {
     let of = |images: &[String]| match images {
         [] => String::new(),
-        some => format!(" (of {})", some.join(", ")),
+        some => {
+            let short =
+                |name: &String| name.parse().map_or_else(|_| name.clone(), |r: Reference| r.familiar());
+            format!(" (of {})", some.iter().map(short).collect::<Vec<_>>().join(", "))
+        }
     };
     let mut text = String::new();
     let mut line = |words: String| {
