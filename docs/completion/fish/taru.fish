@@ -32,28 +32,42 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_needs_command" -s V -l version -d 'Print version'
 complete -c taru -n "__fish_taru_needs_command" -f -a "attach" -d 'Connect standard input, output and error to those of a detached container'
+complete -c taru -n "__fish_taru_needs_command" -f -a "build" -d 'Build an image from a Dockerfile'
 complete -c taru -n "__fish_taru_needs_command" -f -a "cgroup" -d 'Make control groups, limit them, run programs in them'
 complete -c taru -n "__fish_taru_needs_command" -f -a "check" -d 'Show what this kernel and this user can do, and what to do about what is missing'
 complete -c taru -n "__fish_taru_needs_command" -f -a "chroot" -d 'Run a program with another root directory, which it cannot leave'
+complete -c taru -n "__fish_taru_needs_command" -f -a "commit" -d 'Make an image of a container'
 complete -c taru -n "__fish_taru_needs_command" -f -a "completion" -d 'Print the script that completes taru\'s verbs and options in a shell'
+complete -c taru -n "__fish_taru_needs_command" -f -a "cp" -d 'Copy files into or out of a container'
+complete -c taru -n "__fish_taru_needs_command" -f -a "diff" -d 'List what a container changed in its root'
 complete -c taru -n "__fish_taru_needs_command" -f -a "enter" -d 'Run a program in the namespaces of another process'
 complete -c taru -n "__fish_taru_needs_command" -f -a "exec" -d 'Run a further program in a container that runs'
+complete -c taru -n "__fish_taru_needs_command" -f -a "export" -d 'Write the whole root of a container as a tar'
+complete -c taru -n "__fish_taru_needs_command" -f -a "history" -d 'Show how an image was made: an instruction a line, the last first'
 complete -c taru -n "__fish_taru_needs_command" -f -a "idmap" -d 'Map user and group ids: mounts with other owners, and user namespaces'
-complete -c taru -n "__fish_taru_needs_command" -f -a "image" -d 'List, name, inspect and remove images'
+complete -c taru -n "__fish_taru_needs_command" -f -a "image" -d 'List, name, inspect, save, load, verify and remove images'
 complete -c taru -n "__fish_taru_needs_command" -f -a "images" -d 'List images'
+complete -c taru -n "__fish_taru_needs_command" -f -a "import" -d 'Make an image of a root file system'
 complete -c taru -n "__fish_taru_needs_command" -f -a "inspect" -d 'Show all there is to know of containers, as JSON'
 complete -c taru -n "__fish_taru_needs_command" -f -a "kill" -d 'Send a signal to the first process of containers'
 complete -c taru -n "__fish_taru_needs_command" -f -a "link" -d 'Make links between network namespaces, with their addresses, in one command'
+complete -c taru -n "__fish_taru_needs_command" -f -a "load" -d 'Load images from a file, a directory or standard input'
+complete -c taru -n "__fish_taru_needs_command" -f -a "login" -d 'Log in to a registry'
+complete -c taru -n "__fish_taru_needs_command" -f -a "logout" -d 'Forget the credentials for a registry'
 complete -c taru -n "__fish_taru_needs_command" -f -a "logs" -d 'Show what a container wrote: its standard output on standard output, its standard error on standard error'
 complete -c taru -n "__fish_taru_needs_command" -f -a "netns" -d 'Make network namespaces, run programs in them, and name those that exist'
 complete -c taru -n "__fish_taru_needs_command" -f -a "ps" -d 'List containers'
 complete -c taru -n "__fish_taru_needs_command" -f -a "pull" -d 'Fetch images from a registry'
 complete -c taru -n "__fish_taru_needs_command" -f -a "push" -d 'Send an image to a registry'
 complete -c taru -n "__fish_taru_needs_command" -f -a "rm" -d 'Remove containers, their logs and what they kept'
+complete -c taru -n "__fish_taru_needs_command" -f -a "rmi" -d 'Remove images'
 complete -c taru -n "__fish_taru_needs_command" -f -a "run" -d 'Run a program in a new container'
+complete -c taru -n "__fish_taru_needs_command" -f -a "save" -d 'Save images to a file, a directory or standard output'
+complete -c taru -n "__fish_taru_needs_command" -f -a "search" -d 'Search a registry for images'
 complete -c taru -n "__fish_taru_needs_command" -f -a "start" -d 'Start containers that ended once more, in the background'
 complete -c taru -n "__fish_taru_needs_command" -f -a "stop" -d 'Stop containers: ask with SIGTERM, and kill what has not ended in time'
 complete -c taru -n "__fish_taru_needs_command" -f -a "store" -d 'See to the room that images and containers take'
+complete -c taru -n "__fish_taru_needs_command" -f -a "tag" -d 'Give an image one more name'
 complete -c taru -n "__fish_taru_needs_command" -f -a "unshare" -d 'Run a program in new namespaces'
 complete -c taru -n "__fish_taru_needs_command" -f -a "version" -d 'Show the versions of taru and of the kernel'
 complete -c taru -n "__fish_taru_needs_command" -f -a "wait" -d 'Wait until containers have ended, and print their exit statuses, one a line'
@@ -63,6 +77,39 @@ info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand attach" -l no-stdin -d 'Only look: do not take standard input'
 complete -c taru -n "__fish_taru_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand build" -s t -l tag -d 'Name the image; as often as wanted' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -s f -l file -d 'Read this Dockerfile in place of CONTEXT/Dockerfile; `-` reads standard input' -r -F
+complete -c taru -n "__fish_taru_using_subcommand build" -l target -d 'Build this stage, and those that it needs' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l build-arg -d 'Set a variable that an ARG names; without a value it is that of the environment' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l label -d 'Add a label to the image' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l platform -d 'Build for this platform in place of this host\'s' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l no-cache-filter -d 'Execute every step of these stages' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l cache-from -d 'Take results of steps from elsewhere: an image that was built with `--cache-to type=inline`, or `type=local,src=DIR`' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l cache-to -d 'Put results of steps elsewhere: `type=inline` (into the image) or `type=local,dest=DIR`' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l build-context -d 'Give a further context: `NAME=DIRECTORY` or `NAME=docker-image://IMAGE`' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l secret -d 'Give a secret to steps that mount it: `id=ID,src=FILE` or `id=ID,env=VARIABLE`' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l ssh -d 'Give an agent to steps that mount it: `default` (that of $SSH_AUTH_SOCK) or `ID=SOCKET`' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -s o -l output -d 'Make something else of the result: `type=docker|oci|tar,dest=FILE`, `type=local,dest=DIRECTORY`, or DIRECTORY' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l iidfile -d 'Write the id of the image to this file' -r -F
+complete -c taru -n "__fish_taru_using_subcommand build" -l network -d 'Give this network to steps that name none' -r -f -a "default\t'The host\'s'
+host\t'The host\'s'
+none\t'None'"
+complete -c taru -n "__fish_taru_using_subcommand build" -l allow -d 'Allow what is not allowed by default: `security.insecure`' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l cgroup-parent -d 'Make the control groups of steps below this one' -r
+complete -c taru -n "__fish_taru_using_subcommand build" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand build" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand build" -l no-cache -d 'Execute every step, whatever was built before'
+complete -c taru -n "__fish_taru_using_subcommand build" -l pull -d 'Look for newer images in their registries'
+complete -c taru -n "__fish_taru_using_subcommand build" -l squash -d 'Make one layer of all; not supported, say why'
+complete -c taru -n "__fish_taru_using_subcommand build" -l check -d 'Look for faults of the Dockerfile and build nothing'
+complete -c taru -n "__fish_taru_using_subcommand build" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand build" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand cgroup; and not __fish_seen_subcommand_from create set get run attach stat freeze thaw kill wait-empty remove rm list" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -256,11 +303,34 @@ complete -c taru -n "__fish_taru_using_subcommand chroot" -l keep-caps -d 'Keep 
 complete -c taru -n "__fish_taru_using_subcommand chroot" -l share-pid -d 'Stay in the host\'s PID namespace: what the program leaves running stays, and the host\'s processes are in its reach'
 complete -c taru -n "__fish_taru_using_subcommand chroot" -s r -l map-root-user -d 'As an ordinary user: be root inside'
 complete -c taru -n "__fish_taru_using_subcommand chroot" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand commit" -s a -l author -d 'Say who made the image' -r
+complete -c taru -n "__fish_taru_using_subcommand commit" -s m -l message -d 'Say what was changed' -r
+complete -c taru -n "__fish_taru_using_subcommand commit" -s c -l change -d 'Change how the image wants to be run, by an instruction of a Dockerfile' -r
+complete -c taru -n "__fish_taru_using_subcommand commit" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand commit" -l no-pause -d 'Let the container go on meanwhile'
+complete -c taru -n "__fish_taru_using_subcommand commit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand completion" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand cp" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand cp" -s a -l archive -d 'Keep owners; else what is copied into a container is root\'s there, and out of it the caller\'s'
+complete -c taru -n "__fish_taru_using_subcommand cp" -s L -l follow-link -d 'If the source is a symbolic link, copy what it leads to'
+complete -c taru -n "__fish_taru_using_subcommand cp" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand diff" -l format -d 'Print as lines or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand diff" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand enter" -s t -l target -d 'The process whose namespaces are meant' -r
 complete -c taru -n "__fish_taru_using_subcommand enter" -s m -l mount -d 'Enter the mount namespace' -r -F
 complete -c taru -n "__fish_taru_using_subcommand enter" -s u -l uts -d 'Enter the UTS namespace (host name)' -r -F
@@ -295,6 +365,21 @@ complete -c taru -n "__fish_taru_using_subcommand exec" -s t -l tty -d 'Give the
 complete -c taru -n "__fish_taru_using_subcommand exec" -s i -l interactive -d 'Keep standard input open; it always is, this is accepted as Docker\'s habit'
 complete -c taru -n "__fish_taru_using_subcommand exec" -s d -l detach -d 'Run in the background'
 complete -c taru -n "__fish_taru_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand export" -s o -l output -d 'Write to FILE in place of standard output' -r -F
+complete -c taru -n "__fish_taru_using_subcommand export" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand history" -l platform -d 'Of an image for several platforms, show this one' -r
+complete -c taru -n "__fish_taru_using_subcommand history" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand history" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand history" -l no-trunc -d 'Print instructions in full'
+complete -c taru -n "__fish_taru_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand idmap; and not __fish_seen_subcommand_from bind make show" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -329,19 +414,40 @@ warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand idmap; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "history" -d 'Show how an image was made: an instruction a line, the last first'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "inspect" -d 'Show all there is to know of images, as JSON'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "ls" -d 'List images'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "list" -d 'List images'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "prune" -d 'Remove images that have lost their name, and all that nothing needs any more'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "rm" -d 'Remove images'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "remove" -d 'Remove images'
-complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from history inspect ls list prune rm remove tag" -f -a "tag" -d 'Give an image one more name'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "bootstrap" -d 'Make an image of a distribution\'s packages, without a registry'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "history" -d 'Show how an image was made: an instruction a line, the last first'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "import" -d 'Make an image of a root file system'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "inspect" -d 'Show all there is to know of images, as JSON'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "load" -d 'Load images from a file, a directory or standard input'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "ls" -d 'List images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "list" -d 'List images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "prune" -d 'Remove images that have lost their name, and all that nothing needs any more'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "rm" -d 'Remove images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "remove" -d 'Remove images'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "save" -d 'Save images to a file, a directory or standard output'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "tag" -d 'Give an image one more name'
+complete -c taru -n "__fish_taru_using_subcommand image; and not __fish_seen_subcommand_from bootstrap history import inspect load ls list prune rm remove save tag verify" -f -a "verify" -d 'Verify an image: its signature, its blobs and its unpacked files'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -l variant -d 'Choose the packages to begin with: minbase, essential, apt, required, important, standard, buildd [default: minbase]' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -l include -d 'Install this package too' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -l arch -d 'Take packages for this architecture, by its Debian name, such as arm64: its programs must run here' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -l mirror -d 'Take packages from this mirror' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -l component -d 'Take packages of this part of the archive too, not of main alone' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -s c -l change -d 'Carry out an instruction of a Dockerfile on it, as taru image import does' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from bootstrap" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -l platform -d 'Of an image for several platforms, show this one' -r
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
@@ -351,12 +457,40 @@ info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -l no-trunc -d 'Print instructions in full'
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -s c -l change -d 'Carry out an instruction of a Dockerfile on it: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, SHELL, STOPSIGNAL, USER, VOLUME, WORKDIR' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -s m -l message -d 'Note this in the image\'s history' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -l platform -d 'Say that it is for this platform, not for this host\'s' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -l metadata -d 'Take from this tar what there is to know of a system container' -r -F
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -l system -d 'ROOT is the image of a system container in one file: metadata.yaml and rootfs/'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from inspect" -l platform -d 'Of an image for several platforms, show this one' -r
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from inspect" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from load" -s i -l input -d 'Read this file or directory, not standard input' -r -F
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from load" -l only -d 'Load only the image of this name, under no other' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from load" -s t -l tag -d 'Give this name to the one image in the archive, and no other' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from load" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from load" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from load" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from ls" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
@@ -393,11 +527,28 @@ info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from remove" -s f -l force -d 'Remove an image that has several names, or that a container uses: that one goes on'
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from save" -s o -l output -d 'Write to this file or directory, not to standard output' -r -F
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from save" -l format -d 'Choose the archive\'s format' -r -f -a "oci\t'Layers and digests as they are in the store, under both OCI\'s and Docker\'s tables of contents'
+docker\t'Layers uncompressed, as docker save wrote them first: for readers that decompress nothing'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from save" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from save" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from tag" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from tag" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from verify" -l key -d 'Want a signature by one of these public keys, whatever the policy says' -r -F
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from verify" -l platform -d 'Of an image for several platforms, verify this one' -r
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from verify" -l format -d 'Print for people or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from verify" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand image; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand images" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
 json\t'One JSON document for programs'"
 complete -c taru -n "__fish_taru_using_subcommand images" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
@@ -407,6 +558,21 @@ debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand images" -s q -l quiet -d 'Print ids only, one a line'
 complete -c taru -n "__fish_taru_using_subcommand images" -l no-trunc -d 'Print whole ids'
 complete -c taru -n "__fish_taru_using_subcommand images" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand import" -s c -l change -d 'Carry out an instruction of a Dockerfile on it: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, SHELL, STOPSIGNAL, USER, VOLUME, WORKDIR' -r
+complete -c taru -n "__fish_taru_using_subcommand import" -s m -l message -d 'Note this in the image\'s history' -r
+complete -c taru -n "__fish_taru_using_subcommand import" -l platform -d 'Say that it is for this platform, not for this host\'s' -r
+complete -c taru -n "__fish_taru_using_subcommand import" -l metadata -d 'Take from this tar what there is to know of a system container' -r -F
+complete -c taru -n "__fish_taru_using_subcommand import" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand import" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand import" -l system -d 'ROOT is the image of a system container in one file: metadata.yaml and rootfs/'
+complete -c taru -n "__fish_taru_using_subcommand import" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand inspect" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -498,6 +664,32 @@ warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand link; and __fish_seen_subcommand_from move" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand load" -s i -l input -d 'Read this file or directory, not standard input' -r -F
+complete -c taru -n "__fish_taru_using_subcommand load" -l only -d 'Load only the image of this name, under no other' -r
+complete -c taru -n "__fish_taru_using_subcommand load" -s t -l tag -d 'Give this name to the one image in the archive, and no other' -r
+complete -c taru -n "__fish_taru_using_subcommand load" -l progress -d 'Choose how progress is shown' -r -f -a "auto\t'Bars on a terminal, lines elsewhere'
+tty\t'Bars'
+plain\t'A line for each finished step'
+quiet\t'Nothing'"
+complete -c taru -n "__fish_taru_using_subcommand load" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand load" -s q -l quiet -d 'Show no progress'
+complete -c taru -n "__fish_taru_using_subcommand load" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand login" -s u -l username -d 'Log in as this user' -r
+complete -c taru -n "__fish_taru_using_subcommand login" -s p -l password -d 'Use this password; others can see it in the list of processes, so rather use --password-stdin' -r
+complete -c taru -n "__fish_taru_using_subcommand login" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand login" -l password-stdin -d 'Read the password from standard input'
+complete -c taru -n "__fish_taru_using_subcommand login" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand logout" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand logout" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand logs" -s n -l tail -d 'Begin with the last NUMBER lines, or `all`' -r
 complete -c taru -n "__fish_taru_using_subcommand logs" -l since -d 'Leave out what is older: a duration such as 10m, or a time such as 2026-11-22T00:00:00Z' -r
 complete -c taru -n "__fish_taru_using_subcommand logs" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
@@ -635,6 +827,12 @@ info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand rm" -s f -l force -d 'Kill those that run'
 complete -c taru -n "__fish_taru_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand rmi" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand rmi" -s f -l force -d 'Remove an image that has several names, or that a container uses: that one goes on'
+complete -c taru -n "__fish_taru_using_subcommand rmi" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand run" -l rootfs -d 'Use the directory DIR as the root' -r -F
 complete -c taru -n "__fish_taru_using_subcommand run" -l rw -d 'Let the program change PATH of the host; behind --rootfs without a PATH, that directory itself' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l ro -d 'Show PATH of the host, read-only' -r
@@ -689,6 +887,23 @@ complete -c taru -n "__fish_taru_using_subcommand run" -s i -l interactive -d 'K
 complete -c taru -n "__fish_taru_using_subcommand run" -l read-only -d 'Make the root read-only'
 complete -c taru -n "__fish_taru_using_subcommand run" -l no-healthcheck -d 'Do not check, whatever the image says'
 complete -c taru -n "__fish_taru_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand save" -s o -l output -d 'Write to this file or directory, not to standard output' -r -F
+complete -c taru -n "__fish_taru_using_subcommand save" -l format -d 'Choose the archive\'s format' -r -f -a "oci\t'Layers and digests as they are in the store, under both OCI\'s and Docker\'s tables of contents'
+docker\t'Layers uncompressed, as docker save wrote them first: for readers that decompress nothing'"
+complete -c taru -n "__fish_taru_using_subcommand save" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand save" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand search" -l limit -d 'Print at most so many, up to 100' -r
+complete -c taru -n "__fish_taru_using_subcommand search" -l format -d 'Print as a table or as JSON' -r -f -a "table\t'Columns for people'
+json\t'One JSON document for programs'"
+complete -c taru -n "__fish_taru_using_subcommand search" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand search" -l no-trunc -d 'Print descriptions in full'
+complete -c taru -n "__fish_taru_using_subcommand search" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand start" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -719,6 +934,11 @@ warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
 complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taru -n "__fish_taru_using_subcommand tag" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
+warn\t'What was done otherwise than asked'
+info\t'The main steps'
+debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand tag" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand unshare" -s m -l mount -d 'Unshare the mount namespace' -r -F
 complete -c taru -n "__fish_taru_using_subcommand unshare" -s u -l uts -d 'Unshare the UTS namespace (host name)' -r -F
 complete -c taru -n "__fish_taru_using_subcommand unshare" -s i -l ipc -d 'Unshare the IPC namespace' -r -F
