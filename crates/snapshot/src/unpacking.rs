@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use taru_oci::{Algorithm, Digest};
+use taru_oci::{Algorithm, Digest, document};
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::OpenFlags;
@@ -60,9 +60,17 @@ impl Snapshots {
     /// is there. `progress` is told a layer's chain id and how many bytes of its blob have been read.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] for a blob that is no layer, or not the one with this diff id; [`Kind::Limit`] for more than
-    /// `taru_oci::limits` allows; any error of the file system. Layers below the one that failed may be there.
+    /// [`Kind::Invalid`] for a blob that is no layer, or not the one with this diff id, and for a chain id that is another's;
+    /// [`Kind::Limit`] for more than `taru_oci::limits` allows; any error of the file system. Layers below the one that failed may be there.
     pub fn unpack(&self, layers: &[Unpack], progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<()> {
+        // Whoever next looks for the chain id gets what is stored under it, and asks no more.
+        for layer in layers {
+            let chain = document::chain_id(layer.parent.as_ref(), &layer.diff_id);
+            if layer.chain != chain {
+                let text = format!("unpack `{}`: the layer's chain id is `{chain}`", layer.chain);
+                return Err(Error::invalid(text));
+            }
+        }
         // Base first, whoever it is: two that want layers of one chain wait in the same order.
         let mut locks = Vec::new();
         for layer in layers.iter().filter(|layer| !self.has(&layer.chain)) {

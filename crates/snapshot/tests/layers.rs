@@ -130,6 +130,16 @@ fn what_is_not_the_layer_named_is_never_visible() {
     let error = store.unpack(&[layer], &|_, _| {}).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.chain().to_string().contains("verify the diff id"), "{error:?}");
+    // The right bytes under the name of another chain.
+    let base = unpack(&store, None, &Tar::new().file("b", b"b").end()).unwrap();
+    let diff_id = Digest::of(&tar);
+    for (chain, parent) in [(Digest::of(b"another"), None), (diff_id.clone(), Some(base.clone()))] {
+        let layer = Unpack { chain, parent, diff_id: diff_id.clone(), blob: blob(&tar) };
+        let error = store.unpack(&[layer], &|_, _| {}).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+        assert!(error.chain().to_string().contains("chain id"), "{error:?}");
+    }
+    store.remove_layer(&base).unwrap();
     // Behind the second block only zeros are missing, which nobody needs.
     for end in (1..1024).step_by(97) {
         unpack(&store, None, &tar[..end]).unwrap_err();

@@ -30,6 +30,10 @@ use crate::{check, copy, merge};
 
 /// The whole life of the child.
 pub(super) fn run() -> ExitCode {
+    // Whatever else taru, or whoever started it, has open without close-on-exec is nothing for foreign bytes to reach.
+    if taru_sys::fd::close_all_but(3, &[]).is_err() {
+        return ExitCode::FAILURE;
+    }
     // Standard input is the socket; without one, somebody else executed this.
     let Some(socket) = taru_sys::fd::inherited(0) else { return ExitCode::FAILURE };
     match stage(socket.as_fd()) {
