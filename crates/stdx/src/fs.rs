@@ -1,9 +1,11 @@
 //! Files that are replaced as a whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Context, Error, Kind, Result};
 
@@ -18,8 +20,8 @@ pub enum Sync {
 
 /// Replaces the file `path` by one with `content` and permission bits `mode`.
 ///
-/// Other processes see the old content or the new, never a part. The temporary file lies beside
-/// `path` as `.NAME.PID.tmp`.
+/// Other processes and threads see the old content or the new, never a part. The temporary file lies beside
+/// `path` as `.NAME.PID.N.tmp`.
 ///
 /// # Errors
 /// Any error of the file system, with the path. The old file is then still there.
@@ -28,23 +30,34 @@ pub fn replace(path: &Path, content: &[u8], mode: u32, sync: Sync) -> Result<()>
     let name = path
         .file_name()
         .ok_or_else(|| Error::invalid(format!("replace `{}`: no file name", path.display())))?;
-    let temporary = dir.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+    let what = || format!("write `{}`", path.display());
+    let (mut file, temporary) = temporary(dir, name, mode).context(what)?;
+    let mut write = || -> std::io::Result<()> {
         file.write_all(content)?;
         if sync == Sync::Durable {
             file.sync_all()?;
         }
-        std::fs::rename(&temporary, path)?;
-        if sync == Sync::Durable {
-            File::open(dir)?.sync_all()?;
-        }
-        Ok(())
+        std::fs::rename(&temporary, path)
     };
-    write()
-        .inspect_err(|_| drop(std::fs::remove_file(&temporary)))
-        .context(|| format!("write `{}`", path.display()))
+    write().inspect_err(|_| drop(std::fs::remove_file(&temporary))).context(what)?;
+    if sync == Sync::Durable {
+        File::open(dir).and_then(|dir| dir.sync_all()).context(what)?;
+    }
+    Ok(())
+}
+
+/// A new file in `dir` for what `name` is to be, and its path: nobody else's, neither another thread's nor what a dead
+/// process with our number left.
+fn temporary(dir: &Path, name: &OsStr, mode: u32) -> std::io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = dir.join(format!(".{}.{}.{number}.tmp", name.to_string_lossy(), std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|file| (file, path)),
+        }
+    }
 }
 
 /// Reads the file `path`, refusing one of more than `limit` bytes.
@@ -84,6 +97,19 @@ mod tests {
         replace(&path, b"two!", 0o600, Sync::Atomic).unwrap();
         assert_eq!(read_bounded(&path, 4).unwrap(), b"two!");
         assert_eq!(read_bounded(&path, 3).unwrap_err().kind(), Kind::Limit);
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        // Threads that replace one file: each writes a whole one.
+        let contents: Vec<Vec<u8>> = (0..8u8).map(|n| vec![n; 1000 * (usize::from(n) + 1)]).collect();
+        std::thread::scope(|scope| {
+            for content in &contents {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        replace(&path, content, 0o600, Sync::Atomic).unwrap();
+                        assert!(contents.contains(&std::fs::read(&path).unwrap()));
+                    }
+                });
+            }
+        });
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
         std::fs::remove_dir_all(&dir).unwrap();
         let e = replace(&path, b"x", 0o600, Sync::Atomic).unwrap_err();
