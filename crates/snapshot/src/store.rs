@@ -163,6 +163,25 @@ impl Snapshots {
         self.remove_dir(&layout::layer(&self.dir, chain))
     }
 
+    /// Takes the layer away with one rename; its files go with the next [`Snapshots::sweep`]. That nothing stands on it is
+    /// the caller's to know. One that is not there is no error.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn retire_layer(&self, chain: &Digest) -> Result<()> {
+        // Without its lock what was taken away is garbage.
+        self.take_away(&layout::layer(&self.dir, chain))
+            .map(|taken| taken.into_iter().for_each(Staging::keep))
+    }
+
+    /// Removes the files of what was taken away, and what processes that died left half done.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn sweep(&self) -> Result<()> {
+        collect(&self.dir.join(STAGING), &self.workers)
+    }
+
     /// Makes the root of a container over the layer `parent`: an empty one without. `owner` is who root is in the container,
     /// as (uid, gid) outside; nobody else can reach the files.
     ///
@@ -249,14 +268,19 @@ impl Snapshots {
 
     /// Gone at once, its files a little later, even if this process is killed in between.
     fn remove_dir(&self, dir: &Path) -> Result<()> {
-        let what = || format!("remove `{}`", dir.display());
+        if let Some(staging) = self.take_away(dir)? {
+            self.workers.remove(&staging.path)?;
+            staging.keep();
+        }
+        Ok(())
+    }
+
+    /// Renames `dir` into a directory of ours; `None` where it is not there.
+    fn take_away(&self, dir: &Path) -> Result<Option<Staging>> {
         let staging = self.stage()?;
         match fs::rename(dir, staging.path.join("removed")) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            moved => moved.context(what)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            moved => moved.context(|| format!("remove `{}`", dir.display())).map(|()| Some(staging)),
         }
-        self.workers.remove(&staging.path)?;
-        staging.keep();
-        Ok(())
     }
 }

@@ -102,7 +102,11 @@ impl LayerStore for Layers<'_> {
     }
 
     fn remove(&self, chain: &Digest) -> Result<u64> {
-        // It is renamed away first; how much that frees is not counted.
-        self.0.remove_layer(chain).map(|()| 0)
+        // How much that frees is not counted.
+        self.0.retire_layer(chain).map(|()| 0)
+    }
+
+    fn sweep(&self) -> Result<()> {
+        self.0.sweep()
     }
 }
