@@ -20,7 +20,6 @@ mod path;
 mod root;
 mod save;
 mod squashfs;
-mod tar;
 mod tree;
 
 pub use bootstrap::{Bootstrap, bootstrap};

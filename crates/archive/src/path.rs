@@ -8,7 +8,7 @@ use taru_stdx::{Error, Result};
 /// # Errors
 /// [`taru_stdx::Kind::Invalid`] for what has no place in an archive: `..`, an absolute path, bytes that are no text.
 pub(crate) fn normal(path: &[u8]) -> Result<String> {
-    let bad = |why: &str| Error::invalid(format!("use `{}` as a path: {why}", crate::tar::text(path)));
+    let bad = |why: &str| Error::invalid(format!("use `{}` as a path: {why}", taru_tar::text(path)));
     let text = std::str::from_utf8(path).map_err(|_| bad("it is not UTF-8"))?;
     if text.starts_with('/') {
         return Err(bad("it is absolute"));
@@ -29,7 +29,7 @@ pub(crate) fn normal(path: &[u8]) -> Result<String> {
 /// As [`normal`].
 pub(crate) fn relative(link: &str, target: &[u8]) -> Result<String> {
     let bad = |why: &str| {
-        Error::invalid(format!("follow the link `{link}` to `{}`: {why}", crate::tar::text(target)))
+        Error::invalid(format!("follow the link `{link}` to `{}`: {why}", taru_tar::text(target)))
     };
     let text = std::str::from_utf8(target).map_err(|_| bad("it is not UTF-8"))?;
     if text.starts_with('/') {

@@ -32,6 +32,8 @@ pub const LAYER_ENTRIES: u64 = 4_000_000;
 pub const LAYER_BYTES: u64 = 1 << 40;
 /// Bytes of one PAX header, or of one long name of GNU tar: what Go's tar reader takes, and so Docker.
 pub const TAR_EXTENSION: u64 = 1 << 20;
+/// Bytes of zeros behind the end of a tar: writers fill up to records, of at most 1 MiB as GNU tar has them.
+pub const TAR_PADDING: u64 = 16 << 20;
 /// Bytes of a file's path in a layer, and of a symbolic link's text: the kernel's `PATH_MAX` without its NUL.
 pub const PATH: usize = 4095;
 /// Bytes of a file's extended attributes: the kernel lists no more than 64 KiB of names.

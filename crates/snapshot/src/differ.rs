@@ -11,12 +11,12 @@ use std::os::unix::fs::FileExt;
 use taru_oci::limits;
 use taru_stdx::{Context, Error, Kind as Class, Result};
 use taru_sys::fs::FileType;
+use taru_tar::{self as tar, Piece, Xattrs};
 
 use crate::attribute::is_kept;
 use crate::inherit::Below;
 use crate::manifest::{Kind, Record};
 use crate::name::{join, opaque_of, split, whiteout_of};
-use crate::tar::{self, Piece, Xattrs};
 use crate::tree::is_whiteout;
 use crate::walk::{Found, Walk};
 use crate::{extent, hash};
@@ -183,7 +183,7 @@ impl<W: Write> Layer<W> {
     }
 
     pub(crate) fn finish(self) -> Result<()> {
-        self.tar.finish()
+        self.tar.finish().map(drop)
     }
 
     fn entry(&self, found: &Found, kind: tar::Kind, xattrs: Xattrs) -> tar::Entry {
@@ -193,7 +193,8 @@ impl<W: Write> Layer<W> {
             _ => stat.mtime,
         };
         let path = if found.path.is_empty() { b".".to_vec() } else { found.path.clone() };
-        tar::Entry { path, kind, mode: stat.permissions(), uid: stat.uid, gid: stat.gid, mtime, xattrs }
+        let (mode, uid, gid) = (stat.permissions(), stat.uid, stat.gid);
+        tar::Entry { path, kind, mode, uid, gid, mtime, xattrs, records: Vec::new() }
     }
 
     /// Writes the directories that lead to `path` and were not written yet.
@@ -208,8 +209,7 @@ impl<W: Write> Layer<W> {
 
     fn mark(&mut self, path: Vec<u8>) -> Result<()> {
         let mtime = (self.epoch.unwrap_or(0).min(0), 0);
-        let kind = tar::Kind::File { size: 0, pieces: None };
-        self.tar.entry(&tar::Entry { path, kind, mode: 0o600, uid: 0, gid: 0, mtime, xattrs: Vec::new() })
+        self.tar.entry(&tar::Entry { mtime, ..tar::Entry::new(tar::Kind::file(0), path, 0o600) })
     }
 
     fn file(&mut self, file: &File, found: &Found, xattrs: Xattrs) -> Result<()> {
@@ -218,9 +218,8 @@ impl<W: Write> Layer<W> {
         let runs = extent::data(file, size)?;
         let held: u64 = runs.iter().map(|(start, end)| end - start).sum();
         if held == size {
-            self.tar.entry(&self.entry(found, tar::Kind::File { size, pieces: None }, xattrs))?;
-            self.copy(file, 0, size).context(what)?;
-            return self.tar.pad(size);
+            self.tar.entry(&self.entry(found, tar::Kind::file(size), xattrs))?;
+            return self.copy(file, 0, size).context(what);
         }
         let pieces = pieces(file, &runs).context(what)?;
         let kind = tar::Kind::File { size, pieces: Some(pieces.clone()) };
@@ -228,7 +227,7 @@ impl<W: Write> Layer<W> {
         for piece in &pieces {
             self.copy(file, piece.offset, piece.length).context(what)?;
         }
-        self.tar.pad(pieces.iter().map(|piece| piece.length).sum())
+        Ok(())
     }
 
     /// Exactly `length` bytes, even if the file shrinks meanwhile: the header has been written.

@@ -23,7 +23,6 @@ mod stacked;
 mod staging;
 mod store;
 mod stream;
-mod tar;
 mod tree;
 mod unpack;
 mod unpacking;

@@ -15,11 +15,11 @@ use std::path::Path;
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Result};
 use taru_sys::fs::{AtFlags, OpenFlags, RenameFlags, fstat, linkat, renameat2, utimensat};
+use taru_tar::Xattrs;
 
 use crate::layout::{LAYERS, MANIFEST, TREE};
 use crate::manifest::{Hash, Kind, Lines, Record};
 use crate::name::split;
-use crate::tar::Xattrs;
 use crate::tree::name;
 
 /// Smaller files take a block each, and a comparison costs more than that.

@@ -17,12 +17,12 @@ use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Result};
 use taru_sys::fs::{self, AtFlags, Device, FileType, OpenFlags, Unlink};
 use taru_sys::{errno, xattr};
+use taru_tar::{self as tar, Piece, Xattrs};
 
 use crate::attribute::{DEFAULT_ACL, OPAQUE, is_kept};
 use crate::hash::{self, SparseHasher};
 use crate::manifest::{Kind, Lines, ManifestWriter, Record, Sorter};
 use crate::name::{Meaning, join, meaning, split};
-use crate::tar::{self, Piece, Xattrs};
 use crate::tree::{Obstacle, Tree, is_refused, is_whiteout, name};
 
 /// Unpacks a tar into `root`.
@@ -62,12 +62,8 @@ impl Unpacker {
     pub(crate) fn unpack<R: BufRead>(&mut self, reader: &mut tar::Reader<R>) -> Result<()> {
         // A tar need not name its root.
         self.records.push(implicit(b""))?;
-        while let Some(mut entry) = reader.next()? {
+        while let Some(mut entry) = reader.entry()? {
             self.entries += 1;
-            if self.entries > limits::LAYER_ENTRIES {
-                let most = limits::LAYER_ENTRIES;
-                return Err(Error::new(taru_stdx::Kind::Limit, format!("unpack: more than {most} entries")));
-            }
             if self.squash {
                 (entry.uid, entry.gid) = (0, 0);
             }
@@ -84,7 +80,7 @@ impl Unpacker {
                 }
             }
         }
-        reader.finish()
+        Ok(())
     }
 
     /// Makes `dir` the current directory; what is missing on the way is made.

@@ -11,9 +11,9 @@ use std::path::Path;
 use taru_stdx::{Context, Result};
 use taru_sys::fs::{self, AtFlags, MountId, OpenFlags, Stat};
 use taru_sys::{dir, errno, xattr};
+use taru_tar::Xattrs;
 
 use crate::name::{join, split};
-use crate::tar::Xattrs;
 use crate::tree::name;
 
 /// Something in the tree.

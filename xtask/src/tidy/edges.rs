@@ -12,6 +12,7 @@ use crate::workspace;
 const EDGES: &[(&str, &[&str])] = &[
     ("taru-stdx", &[]),
     ("taru-oci", &["taru-stdx"]),
+    ("taru-tar", &["taru-stdx", "taru-oci"]),
     ("taru-sys", &["taru-stdx"]),
     ("taru-rootdir", &["taru-stdx", "taru-sys"]),
     ("taru-mount", &["taru-stdx", "taru-sys", "taru-rootdir"]),
@@ -34,8 +35,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("taru-runtime-cli", &["taru-stdx", "taru-sys", "taru-runtime", "taru-supervise"]),
     ("taru-content", &["taru-stdx", "taru-oci", "taru-sys"]),
     ("taru-registry", &["taru-stdx", "taru-oci"]),
-    ("taru-snapshot", &["taru-stdx", "taru-oci", "taru-sys", "taru-rootdir", "taru-mount", "taru-seccomp"]),
-    ("taru-archive", &["taru-stdx", "taru-oci", "taru-content"]),
+    (
+        "taru-snapshot",
+        &["taru-stdx", "taru-oci", "taru-tar", "taru-sys", "taru-rootdir", "taru-mount", "taru-seccomp"],
+    ),
+    ("taru-archive", &["taru-stdx", "taru-oci", "taru-tar", "taru-content"]),
     (
         "taru-engine",
         &[

@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 use taru_content::{Content, Lease};
 use taru_oci::media::Compression;
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_tar::{Entry, Kind as EntryKind, Writer};
 
 use super::Bootstrap;
 use crate::image::About;
 use crate::pack::{LayerWriter, StoredLayer};
 use crate::path;
-use crate::tar::{Entry, Kind as EntryKind, Writer};
 
 /// Where it is looked for, before PATH.
 const PLACES: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/usr/lib/busybox/bin/busybox"];
@@ -69,24 +69,21 @@ pub(super) fn layer(
     let mut file = File::open(&program).context(what)?;
     let mut tar = Writer::new(LayerWriter::new(content, lease, compression)?);
     let mut add = |mut entry: Entry, content: &mut dyn Read| {
-        entry.modified = epoch;
-        tar.entry(&entry, content).context(|| format!("write `{}`", entry.name()))
+        entry.mtime = (i64::try_from(epoch).unwrap_or(i64::MAX), 0);
+        tar.copy(&entry, content).context(|| format!("write `{}`", entry.name()))
     };
     for (path, mode) in DIRECTORIES {
         add(Entry::new(EntryKind::Directory, format!("{path}/"), *mode), &mut std::io::empty())?;
     }
-    let mut entry = Entry::new(EntryKind::File, "bin/busybox", 0o755);
-    entry.size = file.metadata().context(what)?.len();
-    add(entry, &mut file)?;
+    let size = file.metadata().context(what)?.len();
+    add(Entry::new(EntryKind::file(size), "bin/busybox", 0o755), &mut file)?;
     for path in applets(&program)? {
-        let mut link = Entry::new(EntryKind::HardLink, path, 0o755);
-        link.link = b"bin/busybox".to_vec();
-        add(link, &mut std::io::empty())?;
+        let link = EntryKind::Link { target: b"bin/busybox".to_vec() };
+        add(Entry::new(link, path, 0o755), &mut std::io::empty())?;
     }
     for (path, text) in [("etc/group", GROUP), ("etc/passwd", PASSWD)] {
-        let mut entry = Entry::new(EntryKind::File, path, 0o644);
-        entry.size = text.len() as u64;
-        add(entry, &mut text.as_bytes())?;
+        let file = EntryKind::file(text.len() as u64);
+        add(Entry::new(file, path, 0o644), &mut text.as_bytes())?;
     }
     tar.finish().context(|| "write the layer")?.finish()
 }

@@ -21,7 +21,7 @@ use super::request::{Distribution, Request};
 use super::{sources, tidied};
 use crate::image::About;
 use crate::pack::{LayerWriter, StoredLayer};
-use crate::{tar, tree};
+use crate::tree;
 
 /// Lines of what the program said last that an error shows.
 const LAST: usize = 12;
@@ -63,7 +63,7 @@ pub(super) fn layer(
     let mut writer = LayerWriter::new(content, lease, compression)?;
     let (copied, said) = std::thread::scope(|scope| {
         let said = scope.spawn(|| listen(stderr, progress));
-        let mut archive = tar::Reader::new(stdout, limits::LAYER_ENTRIES);
+        let mut archive = tree::reader(stdout, limits::LAYER_ENTRIES);
         let copied = tree::write(&mut archive, &mut writer, |entry| tidied::tidied(entry, epoch));
         if copied.is_err() {
             running.kill();

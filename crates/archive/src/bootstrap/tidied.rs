@@ -1,9 +1,9 @@
 //! A root file system without what the machine that made it left in it.
 
 use taru_stdx::Result;
+use taru_tar::{Entry, Kind};
 
 use crate::path;
-use crate::tar::{Entry, Kind};
 
 /// Directories whose content is a running machine's.
 const EMPTIED: &[&str] = &[
@@ -46,9 +46,10 @@ pub(super) fn tidied(mut entry: Entry, epoch: u64) -> Result<Option<Entry>> {
     }
     // Empty: systemd gives each machine its own at its first start (machine-id(5)).
     if path == "etc/machine-id" {
-        entry.size = 0;
+        entry.kind = Kind::file(0);
     }
-    entry.modified = entry.modified.min(epoch);
+    // Whole seconds, as some of the tools below know no more.
+    entry.mtime = (entry.mtime.0.min(i64::try_from(epoch).unwrap_or(i64::MAX)), 0);
     Ok(Some(entry))
 }
 
@@ -60,7 +61,7 @@ mod tests {
     fn what_a_machine_leaves_is_left_out() {
         let kept = |kind, path: &str| {
             let mut entry = Entry::new(kind, path, 0o644);
-            (entry.size, entry.modified) = (5, 2000);
+            entry.mtime = (2000, 5);
             tidied(entry, 1000).unwrap()
         };
         for gone in [
@@ -71,15 +72,15 @@ mod tests {
             "./etc/hostname",
             "./var/lib/dpkg/status-old",
         ] {
-            assert_eq!(kept(Kind::File, gone), None, "{gone}");
+            assert_eq!(kept(Kind::file(5), gone), None, "{gone}");
         }
         assert_eq!(kept(Kind::Directory, "./dev/pts/"), None);
         for dir in ["./", "./dev/", "./run/", "./tmp/", "./var/log/apt/", "./var/cache/apt/archives/"] {
             assert!(kept(Kind::Directory, dir).is_some(), "{dir}");
         }
-        assert_eq!(kept(Kind::File, "./etc/machine-id").unwrap().size, 0);
-        let passwd = kept(Kind::File, "./etc/passwd").unwrap();
-        assert_eq!((passwd.size, passwd.modified), (5, 1000));
-        assert!(kept(Kind::File, "./device").is_some());
+        assert_eq!(kept(Kind::file(5), "./etc/machine-id").unwrap().stored(), 0);
+        let passwd = kept(Kind::file(5), "./etc/passwd").unwrap();
+        assert_eq!((passwd.stored(), passwd.mtime), (5, (1000, 0)));
+        assert!(kept(Kind::file(5), "./device").is_some());
     }
 }

@@ -1,19 +1,19 @@
 //! An archive of images, entry by entry.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::thread::JoinHandle;
 
 use taru_content::{Content, Lease};
 use taru_oci::media::Compression;
 use taru_oci::{Descriptor, Digest, Hasher, Image, Manifest, Reference, limits, media};
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_tar::{self as tar, BLOCK, Entry, Kind as EntryKind};
 
 use super::oci::{Source, Walk, marker};
 use super::{Loaded, docker, names};
 use crate::decompress::{self, Found};
-use crate::tar::{self, BLOCK, Entry, Kind as EntryKind};
-use crate::{pack, path};
+use crate::{pack, path, tree};
 
 /// How many links lead to a file at most.
 const LINKS: usize = 8;
@@ -34,7 +34,7 @@ pub(super) fn load<R: Read + Send + 'static>(
         return Err(Error::invalid("read the archive: it is compressed twice"));
     }
     let mut entries = Entries::new(content, lease);
-    entries.read(tar::Reader::new(plain, limits::ARCHIVE_ENTRIES))?;
+    entries.read(tree::reader(plain, limits::ARCHIVE_ENTRIES))?;
     super::some(entries.images()?)
 }
 
@@ -84,23 +84,27 @@ impl<'a> Entries<'a> {
         }
     }
 
-    fn read<R: Read>(&mut self, mut reader: tar::Reader<R>) -> Result<()> {
+    fn read<R: Read>(&mut self, mut reader: tar::Reader<BufReader<R>>) -> Result<()> {
         while let Some(entry) = reader.entry()? {
             let what = || format!("read the entry `{}`", entry.name());
             let path = path::normal(&entry.path).context(what)?;
-            self.names += path.len() + entry.link.len();
+            self.names += path.len()
+                + match &entry.kind {
+                    EntryKind::Link { target } | EntryKind::Symlink { target } => target.len(),
+                    _ => 0,
+                };
             if self.names > limits::ARCHIVE_NAMES {
                 let text = format!("read the archive: names of more than {} bytes", limits::ARCHIVE_NAMES);
                 return Err(Error::new(Kind::Limit, text));
             }
-            let item = match entry.kind {
+            let item = match &entry.kind {
                 EntryKind::Directory => continue,
-                EntryKind::File => match self.file(&path, &entry, &mut reader)? {
+                EntryKind::File { pieces: None, .. } => match self.file(&path, &entry, &mut reader)? {
                     Some(item) => item,
                     None => continue,
                 },
-                EntryKind::Symlink => Item::Link(path::relative(&path, &entry.link).context(what)?),
-                EntryKind::HardLink => Item::Link(path::normal(&entry.link).context(what)?),
+                EntryKind::Symlink { target } => Item::Link(path::relative(&path, target).context(what)?),
+                EntryKind::Link { target } => Item::Link(path::normal(target).context(what)?),
                 _ => {
                     return Err(Error::invalid(format!(
                         "{}: an archive of images has no such files",
@@ -142,7 +146,7 @@ impl<'a> Entries<'a> {
         &mut self,
         path: &str,
         entry: &Entry,
-        reader: &mut tar::Reader<R>,
+        reader: &mut tar::Reader<BufReader<R>>,
     ) -> Result<Option<Item>> {
         // Of the days before content had digests: beside each layer.
         if path.ends_with("/VERSION") || path.ends_with("/json") {
@@ -158,11 +162,12 @@ impl<'a> Entries<'a> {
         if is_layer || (claimed.is_some() && !is_text) {
             return self.blob(claimed.as_ref(), compression, &mut rest).context(what).map(Some);
         }
-        if entry.size > limits::CONFIG {
-            let text = format!("{}: {} bytes, and no layer; at most {}", what(), entry.size, limits::CONFIG);
+        if entry.stored() > limits::CONFIG {
+            let text =
+                format!("{}: {} bytes, and no layer; at most {}", what(), entry.stored(), limits::CONFIG);
             return Err(Error::new(Kind::Limit, text));
         }
-        self.documents += entry.size;
+        self.documents += entry.stored();
         if self.documents > limits::ARCHIVE_DOCUMENTS {
             let text =
                 format!("{}: documents of more than {} bytes in all", what(), limits::ARCHIVE_DOCUMENTS);

@@ -13,7 +13,7 @@ use crate::decompress::{self, Found};
 use crate::image::{self, About};
 use crate::pack::{self, LayerWriter, StoredLayer};
 use crate::squashfs::Squashfs;
-use crate::{tar, tree};
+use crate::tree;
 
 /// Makes an image of the root file system that `reader` has, a tar or a squashfs, into `content`, held by `lease`.
 ///
@@ -108,7 +108,7 @@ fn copy(reader: &mut impl Read, ingest: &mut dyn Write, chunks: &SyncSender<Vec<
 
 /// Reads a tar to its end.
 fn walk(reader: impl Read) -> Result<()> {
-    let mut reader = tar::Reader::new(reader, limits::LAYER_ENTRIES);
+    let mut reader = tree::reader(reader, limits::LAYER_ENTRIES);
     while reader.entry()?.is_some() {}
     Ok(())
 }

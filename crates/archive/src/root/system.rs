@@ -12,7 +12,7 @@
 //! manifest's annotation `io.taru.system`; the label `io.taru.kind` is `system`, and what it runs is /sbin/init.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -20,11 +20,11 @@ use taru_content::{Content, Lease};
 use taru_oci::media::Compression;
 use taru_oci::{Descriptor, Platform, limits};
 use taru_stdx::{Context, Error, Kind, Result, time};
+use taru_tar::{self as tar, Entry, Kind as EntryKind};
 
 use super::{import, yaml};
 use crate::image::{self, About};
 use crate::pack::LayerWriter;
-use crate::tar::{self, Entry, Kind as EntryKind};
 use crate::{decompress, path, tree};
 
 /// Entries of a metadata archive.
@@ -42,7 +42,7 @@ pub fn import_unified<R: Read + Send + 'static>(
 ) -> Result<Descriptor> {
     let what = || "import the system container's image";
     let (_, plain) = decompress::open(reader)?;
-    let mut archive = tar::Reader::new(plain, limits::LAYER_ENTRIES);
+    let mut archive = tree::reader(plain, limits::LAYER_ENTRIES);
     let mut metadata = Metadata::default();
     let mut writer = LayerWriter::new(content, lease, about.compression.unwrap_or(Compression::Gzip))?;
     let mut any = false;
@@ -52,14 +52,12 @@ pub fn import_unified<R: Read + Send + 'static>(
         let Some(path) = inside else { return Ok(None) };
         any = true;
         entry.path = path;
-        if entry.kind == EntryKind::HardLink {
-            entry.link = inside_link(&entry)?;
-        }
-        for (key, value) in &mut entry.records {
-            if key == b"GNU.sparse.name" {
-                *value =
-                    self::inside(value).ok_or_else(|| Error::invalid("a sparse file outside `rootfs`"))?;
-            }
+        if let EntryKind::Link { target } = &mut entry.kind {
+            let outside = || {
+                let (name, target) = (tar::text(&entry.path), tar::text(target));
+                Error::invalid(format!("`{name}` is a link to `{target}`, outside `rootfs`"))
+            };
+            *target = self::inside(target).ok_or_else(outside)?;
         }
         Ok(Some(entry))
     })
@@ -85,7 +83,7 @@ pub fn import_split<M: Read + Send + 'static, R: Read + Send + 'static>(
 ) -> Result<Descriptor> {
     let what = || "import the system container's image";
     let (_, plain) = decompress::open(metadata)?;
-    let mut archive = tar::Reader::new(plain, METADATA_ENTRIES);
+    let mut archive = tree::reader(plain, METADATA_ENTRIES);
     let mut found = Metadata::default();
     while let Some(entry) = archive.entry().context(what)? {
         if inside(&entry.path).is_some() {
@@ -107,16 +105,9 @@ fn inside(path: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn inside_link(entry: &Entry) -> Result<Vec<u8>> {
-    inside(&entry.link).ok_or_else(|| {
-        let text = format!("`{}` is a link to `{}`, outside `rootfs`", entry.name(), tar::text(&entry.link));
-        Error::invalid(text)
-    })
-}
-
 /// The entries of a unified tarball that are no metadata.
 struct Unified<'a, R> {
-    archive: &'a mut tar::Reader<R>,
+    archive: &'a mut tar::Reader<BufReader<R>>,
     metadata: &'a mut Metadata,
 }
 
@@ -151,7 +142,7 @@ struct Metadata {
 
 impl Metadata {
     /// Takes a file of the metadata; files that say nothing are passed over.
-    fn take<R: Read>(&mut self, entry: &Entry, archive: &mut tar::Reader<R>) -> Result<()> {
+    fn take<R: Read>(&mut self, entry: &Entry, archive: &mut tar::Reader<BufReader<R>>) -> Result<()> {
         let name = path::normal(&entry.path)?;
         if name == "rootfs.img" {
             let text = "it is the image of a virtual machine";
@@ -159,15 +150,15 @@ impl Metadata {
         }
         let template = name.strip_prefix("templates/");
         let is_known = name == "metadata.yaml" || name == "config" || template.is_some();
-        if entry.kind != EntryKind::File || !is_known {
+        if !matches!(entry.kind, EntryKind::File { pieces: None, .. }) || !is_known {
             return Ok(());
         }
-        self.size += entry.size;
+        self.size += entry.stored();
         if self.size > limits::METADATA {
             let text = format!("`{name}`: metadata of more than {} bytes", limits::METADATA);
             return Err(Error::new(Kind::Limit, text));
         }
-        let bytes = archive.content(&name, limits::METADATA)?;
+        let bytes = archive.whole(limits::METADATA).context(|| format!("read `{name}`"))?;
         let text = String::from_utf8(bytes).map_err(|_| Error::invalid(format!("`{name}` is not UTF-8")))?;
         let twice = || Error::invalid(format!("`{name}` is there twice"));
         match template {

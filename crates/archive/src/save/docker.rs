@@ -9,11 +9,11 @@ use taru_content::Content;
 use taru_oci::media::{self, Compression};
 use taru_oci::{Descriptor, Digest, Manifest, Reference};
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_tar::Writer;
 
 use super::plan::{self, Item};
 use super::{MARKER, Verified, blob, blob_path, directories, document};
 use crate::decompress::{self, Ahead, Found};
-use crate::tar::Writer;
 
 /// A layer to be written.
 struct Layer {

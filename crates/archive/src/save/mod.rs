@@ -25,8 +25,7 @@ use std::io::{self, BufWriter, Read, Write};
 use taru_content::Content;
 use taru_oci::{Descriptor, Digest, Hasher, Reference};
 use taru_stdx::{Context, Result};
-
-use crate::tar::{Entry, Kind, Writer};
+use taru_tar::{Entry, Kind, Writer};
 
 pub use directory::save_directory;
 
@@ -71,10 +70,9 @@ fn blob_path(digest: &Digest) -> String {
 /// Writes an entry for the content of `reader`, which must be `digest`.
 fn blob<W: Write>(tar: &mut Writer<W>, digest: &Digest, size: u64, reader: impl Read) -> Result<()> {
     let what = || format!("write the blob `{digest}`");
-    let mut entry = Entry::new(Kind::File, blob_path(digest), 0o644);
-    entry.size = size;
+    let entry = Entry::new(Kind::file(size), blob_path(digest), 0o644);
     let mut verified = Verified::new(reader, digest);
-    tar.entry(&entry, &mut verified).context(what)?;
+    tar.copy(&entry, &mut verified).context(what)?;
     verified.finish()
 }
 
@@ -85,7 +83,7 @@ fn directories<W: Write>(tar: &mut Writer<W>, digests: &[&Digest]) -> Result<()>
         std::iter::once("blobs/".to_owned()).chain(algorithms.iter().map(|name| format!("blobs/{name}/")));
     for path in paths {
         let entry = Entry::new(Kind::Directory, path, 0o755);
-        tar.entry(&entry, &mut io::empty()).context(|| "write the archive")?;
+        tar.entry(&entry).context(|| "write the archive")?;
     }
     Ok(())
 }

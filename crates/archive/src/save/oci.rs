@@ -5,10 +5,10 @@ use std::io::Write;
 use taru_content::Content;
 use taru_oci::{Descriptor, Digest, Reference};
 use taru_stdx::{Context, Result};
+use taru_tar::Writer;
 
 use super::plan::{self, Blobs, Item};
 use super::{MARKER, blob, blob_path, directories, document};
-use crate::tar::Writer;
 
 pub(super) fn write<W: Write>(
     tar: &mut Writer<W>,

@@ -2,17 +2,17 @@
 
 use taru_oci::limits;
 use taru_stdx::{Error, Kind, Result};
+use taru_tar as tar;
 
 use super::metadata::Cursor;
 use super::{Image, NONE32, bad, number};
-use crate::tar;
 
 /// An inode.
 pub(super) struct Inode {
     pub(super) number: u32,
     pub(super) mode: u32,
-    pub(super) uid: u64,
-    pub(super) gid: u64,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
     pub(super) modified: u32,
     pub(super) links: u32,
     pub(super) kind: Node,
@@ -25,7 +25,7 @@ pub(super) enum Node {
     Directory { block: u32, offset: u16, size: u32 },
     File(Data),
     Symlink(Vec<u8>),
-    Device { kind: tar::Kind, device: (u32, u32) },
+    Device(tar::Kind),
     Fifo,
     Socket,
 }
@@ -107,8 +107,10 @@ impl Image {
                 // The kernel's new_decode_dev().
                 let major = (device & 0xf_ff00) >> 8;
                 let minor = (device & 0xff) | ((device >> 12) & 0xf_ff00);
-                let kind = if is_block { tar::Kind::Block } else { tar::Kind::Character };
-                Node::Device { kind, device: (major, minor) }
+                Node::Device(match is_block {
+                    true => tar::Kind::Block { major, minor },
+                    false => tar::Kind::Character { major, minor },
+                })
             }
             6 | 7 | 13 | 14 => {
                 links = at.u32(self)?;
@@ -122,8 +124,8 @@ impl Image {
         Ok(Inode { number, mode, uid, gid, modified, links, kind, xattrs })
     }
 
-    /// The attributes of set `index` as PAX records.
-    pub(super) fn attributes(&mut self, index: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    /// The attributes of set `index`.
+    pub(super) fn attributes(&mut self, index: u32) -> Result<tar::Xattrs> {
         if index == NONE32 {
             return Ok(Vec::new());
         }
@@ -164,8 +166,9 @@ impl Image {
                 2 => b"security.",
                 _ => return Err(bad("an attribute of an unknown kind")),
             };
-            found.push(([b"SCHILY.xattr.", prefix, &name].concat(), value));
+            found.push(([prefix, &name].concat(), value));
         }
+        found.sort();
         Ok(found)
     }
 }

@@ -23,8 +23,8 @@ use std::os::unix::fs::FileExt;
 
 use taru_oci::limits;
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_tar::Entry;
 
-use crate::tar::Entry;
 use metadata::{Cache, Cursor};
 use walk::{Content, Walk};
 
@@ -181,11 +181,8 @@ impl Image {
         Cursor::at(u64::from_le_bytes(position), (offset % METADATA as u64) as usize)
     }
 
-    fn id(&self, index: u16) -> Result<u64> {
-        self.ids
-            .get(usize::from(index))
-            .map(|id| u64::from(*id))
-            .ok_or_else(|| bad("an owner that there is not"))
+    fn id(&self, index: u16) -> Result<u32> {
+        self.ids.get(usize::from(index)).copied().ok_or_else(|| bad("an owner that there is not"))
     }
 
     /// `packed`, unpacked to at most `most` bytes.

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use taru_oci::limits;
 use taru_stdx::{Error, Kind, Result};
+use taru_tar::{self as tar, Entry};
 
 use super::inode::{Data, Inode, Node};
 use super::metadata::Cursor;
 use super::{Image, NONE32, bad, number};
-use crate::tar::{self, Entry};
 
 /// Entries of one directory.
 const ENTRIES: usize = 1_000_000;
@@ -70,13 +70,9 @@ impl Walk {
                 self.enter(image, path, &inode)?;
                 return Ok(Some((entry, None)));
             }
-            let mut entry = self.entry(image, path, &inode)?;
+            let entry = self.entry(image, path, &inode)?;
             let content = match &inode.kind {
-                _ if entry.kind == tar::Kind::HardLink => None,
-                Node::File(data) => {
-                    entry.size = data.size;
-                    Some(Content::new(data.clone()))
-                }
+                Node::File(data) if entry.stored() > 0 => Some(Content::new(data.clone())),
                 _ => None,
             };
             return Ok(Some((entry, content)));
@@ -87,17 +83,16 @@ impl Walk {
     fn entry(&mut self, image: &mut Image, path: Vec<u8>, inode: &Inode) -> Result<Entry> {
         let kind = match &inode.kind {
             Node::Directory { .. } => tar::Kind::Directory,
-            Node::File(_) => tar::Kind::File,
-            Node::Symlink(_) => tar::Kind::Symlink,
-            Node::Device { kind, .. } => *kind,
+            Node::File(data) => tar::Kind::file(data.size),
+            Node::Symlink(target) => tar::Kind::Symlink { target: target.clone() },
+            Node::Device(kind) => kind.clone(),
             Node::Fifo | Node::Socket => tar::Kind::Fifo,
         };
         let mut entry = Entry::new(kind, path, inode.mode & 0o7777);
-        (entry.uid, entry.gid, entry.modified) = (inode.uid, inode.gid, u64::from(inode.modified));
-        if kind != tar::Kind::Directory && inode.links > 1 {
+        (entry.uid, entry.gid, entry.mtime) = (inode.uid, inode.gid, (inode.modified.into(), 0));
+        if entry.kind != tar::Kind::Directory && inode.links > 1 {
             if let Some(first) = self.linked.get(&inode.number) {
-                entry.kind = tar::Kind::HardLink;
-                entry.link.clone_from(first);
+                entry.kind = tar::Kind::Link { target: first.clone() };
                 return Ok(entry);
             }
             self.names += entry.path.len();
@@ -106,12 +101,7 @@ impl Walk {
             }
             self.linked.insert(inode.number, entry.path.clone());
         }
-        match &inode.kind {
-            Node::Symlink(target) => entry.link.clone_from(target),
-            Node::Device { device, .. } => entry.device = *device,
-            _ => {}
-        }
-        entry.records = image.attributes(inode.xattrs)?;
+        entry.xattrs = image.attributes(inode.xattrs)?;
         Ok(entry)
     }
 

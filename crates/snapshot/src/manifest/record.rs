@@ -3,8 +3,7 @@
 use std::cmp::Ordering;
 
 use taru_stdx::{Error, Result};
-
-use crate::tar::Xattrs;
+use taru_tar::Xattrs;
 
 /// A SHA-256.
 pub(crate) type Hash = [u8; 32];

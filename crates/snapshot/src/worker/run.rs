@@ -9,12 +9,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use taru_oci::limits;
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::caps::Capabilities;
 use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{self, Clone};
 use taru_sys::{errno, signal, user};
+use taru_tar::Reader;
 
 use super::confine;
 use super::wire::{Compared, Job, Map, Order, Output, Report, Users, algorithm, receive, send};
@@ -23,7 +25,6 @@ use crate::inherit::{Below, resolved};
 use crate::manifest::{Lines, Search};
 use crate::stacked::Stacked;
 use crate::stream::Stream;
-use crate::tar::Reader;
 use crate::unpack::{Unpacker, adopt};
 use crate::walk::Walk;
 use crate::{check, copy, merge};
@@ -252,7 +253,7 @@ fn unpack(
             let _ = send(socket, &Report::Progress(bytes), &[]);
         };
         let stream = Stream::start(scope, blob, algorithm(sha512), progress)?;
-        let mut reader = Reader::new(stream);
+        let mut reader = Reader::new(stream, limits::LAYER_ENTRIES);
         let unpacked = unpacker.unpack(&mut reader);
         let ended = reader.into_inner().finish();
         let (diff_id, size) = match (unpacked, ended) {

@@ -5,14 +5,16 @@ use taru_stdx::{Error, Kind, Result};
 
 /// A run of data: `length` bytes at `offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) offset: u64,
-    pub(crate) length: u64,
+pub struct Piece {
+    /// Where in the file.
+    pub offset: u64,
+    /// How much of it.
+    pub length: u64,
 }
 
 /// Checks that pieces are in order, lie within `size` and hold `stored` bytes in all. Empty ones, which mark
 /// where the file ends, are dropped.
-pub(super) fn check(pieces: Vec<(u64, u64)>, size: u64, stored: u64) -> Result<Vec<Piece>> {
+pub(crate) fn check(pieces: Vec<(u64, u64)>, size: u64, stored: u64) -> Result<Vec<Piece>> {
     let bad = || Error::invalid("read a sparse map: pieces overlap, or do not fit the sizes");
     if pieces.len() > limits::SPARSE_PIECES {
         return Err(Error::new(Kind::Limit, "read a sparse map: too many pieces"));
