@@ -324,21 +324,25 @@ fn layer(
         return Ok(kept.path(handle));
     }
     let copy = Scratch::new(&around.cache.tmp())?;
-    let what = || "copy what is mounted";
-    let done = std::process::Command::new("cp")
-        .args(["-a", "--reflink=auto", "--"])
-        .arg(dir.join("tree"))
-        .arg(copy.path())
-        .stdin(std::process::Stdio::null())
-        .output()
-        .context(what)?;
-    if !done.status.success() {
-        let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-        return Err(Error::new(Kind::System, what()).because(Error::new(Kind::System, said)));
-    }
+    copy_tree(&dir.join("tree"), copy.path(), || "copy what is mounted".to_owned())?;
     let handle = RootDir::open(copy.path())?.resolve(&place)?;
     kept.scratch.push(copy);
     Ok(kept.path(handle))
+}
+
+/// Copies a tree as it is, its links as links: what they lead to is the host's.
+fn copy_tree(from: &Path, to: &Path, what: impl Fn() -> String) -> Result<()> {
+    let done = std::process::Command::new("cp")
+        .args(["-a", "--reflink=auto", "--"])
+        .args([from, to])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .context(&what)?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+    Err(Error::new(Kind::System, what()).because(Error::new(Kind::System, said)))
 }
 
 struct Hashed<'a> {
@@ -383,16 +387,9 @@ fn cache(
         let first = staged.path().join("tree");
         match bound.assembly {
             Some(assembly) => {
-                let path = layer(engine, assembly, None, true, around, kept)?;
-                let done = std::process::Command::new("cp")
-                    .args(["-a", "--reflink=auto", "-L", "--"])
-                    .arg(path.join("."))
-                    .arg(&first)
-                    .output()
-                    .context(what)?;
-                if !done.status.success() {
-                    return Err(Error::new(Kind::System, what()));
-                }
+                let path = layer(engine, assembly, None, false, around, kept)?;
+                // `/.` resolves the handle itself; no link inside is followed.
+                copy_tree(&path.join("."), &first, what)?;
             }
             None => {
                 std::fs::DirBuilder::new().create(&first).context(what)?;

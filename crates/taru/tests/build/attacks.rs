@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use taru_testkit::{Decoy, sandbox};
 
@@ -24,6 +25,29 @@ fn t105_a_cache_whose_paths_change_leads_nowhere() {
         decoy.assert_untouched();
         decoy.assert_unseen(&built.stdout);
         decoy.assert_unseen(&built.stderr);
+    });
+}
+
+#[test]
+fn t105_links_of_a_caches_origin_stay_links() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        let decoy: Decoy = sandbox.decoy();
+        let (dir, secret) = (decoy.dir().display(), decoy.secret().display().to_string());
+        let text = World::with_busybox(&format!(
+            "FROM bb AS origin\nRUN mkdir -p /o/sub && ln -s {secret} /o/file && ln -s {dir} /o/sub/dir && echo own > /o/own\n\
+             FROM bb\n\
+             RUN --mount=type=cache,id=c,from=origin,source=/o,target=/c \
+             [ $(cat /c/own) = own ] && [ \"$(readlink /c/file)\" = {secret} ] && [ -L /c/sub/dir ] && cp -a /c /kept\n\
+             RUN cat /kept/file /kept/sub/dir/secret; ls -lR /kept\n"
+        ));
+        let built = world.build(&text, &[]).ok();
+        decoy.assert_unseen(&built.stdout);
+        decoy.assert_unseen(&built.stderr);
+        // Nor did anything of the host come into the store.
+        let text = fs::read_to_string(&secret).unwrap();
+        let found = Command::new("grep").args(["-rlF", &text]).arg(world.store()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "");
     });
 }
 
