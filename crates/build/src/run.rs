@@ -19,7 +19,8 @@ use taru_oci::{Digest, document};
 use taru_rootdir::RootDir;
 use taru_snapshot::{Rootfs, Unpack};
 use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::flock;
+use taru_sys::fs::{CWD, RenameFlags, renameat2};
+use taru_sys::{errno, flock};
 
 use crate::assembly::{Assembly, Entry};
 use crate::cache::{Cache, Key, Layer};
@@ -399,8 +400,11 @@ fn cache(
                 }
             }
         }
-        // Whoever else makes it at the same time was as good.
-        let _ = std::fs::rename(&first, &content);
+        match renameat2(CWD, &first, CWD, &content, RenameFlags::NOREPLACE) {
+            // Whoever else made it at the same time was as good, and may have mounted it, empty as it is.
+            Err(e) if matches!(e.errno(), errno::EXIST | errno::NOTEMPTY) => {}
+            moved => moved.context(what)?,
+        }
     }
     let inside = RootDir::open(&content)?;
     let place =
