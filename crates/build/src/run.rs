@@ -5,6 +5,7 @@
 //! handle that this gave (`/proc/PID/fd/N`). Mount points that the image lacks lie in a layer of their own below what the
 //! program writes (see [`taru_engine::step`]): nothing has to be removed afterwards.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -166,7 +167,8 @@ fn assemble(mount: &Mount, from: &From, around: &Around<'_>) -> Result<Bound> {
 struct Kept {
     scratch: Vec<Scratch>,
     handles: Vec<OwnedFd>,
-    locks: Vec<File>,
+    /// Directory and lock of each cache, by [`cache_name`].
+    caches: BTreeMap<String, (PathBuf, File)>,
     agents: Vec<agent::Relay>,
 }
 
@@ -194,7 +196,7 @@ pub(crate) fn run(
         return Err(Error::new(Kind::Permission, "RUN --security=insecure: it was not allowed")
             .hint("--allow security.insecure"));
     }
-    let mut kept = Kept::default();
+    let mut kept = Kept { caches: claim_all(&step.mounts, &around.cache.mounts())?, ..Kept::default() };
     let mut extras = Extras { env: step.proxies.clone(), ..Extras::default() };
     for (mount, bound) in step.mounts.iter().zip(prepared.binds) {
         add_mount(engine, mount, bound, around, &mut kept, &mut extras)?;
@@ -363,7 +365,35 @@ impl std::io::Write for Hashed<'_> {
     }
 }
 
-/// The directory of a cache mount, made where it is not there, locked as its sharing says.
+/// The name of a cache mount's directory.
+fn cache_name(mount: &Mount) -> String {
+    let mut name = Key::new("cache", None);
+    name.part(&mount.id).part(format!("{:?}", mount.from)).part(if mount.from.is_some() {
+        &mount.source
+    } else {
+        ""
+    });
+    name.finish().hex().to_owned()
+}
+
+/// Locks the caches of a step, each once, as the strictest of its mounts says.
+///
+/// In the order of their names, and before anything else: of two steps that wait for each other's, neither would end.
+fn claim_all(mounts: &[Mount], all: &Path) -> Result<BTreeMap<String, (PathBuf, File)>> {
+    let mut wanted: BTreeMap<String, (Sharing, &str)> = BTreeMap::new();
+    for mount in mounts.iter().filter(|mount| mount.kind == MountKind::Cache) {
+        let (sharing, _) = wanted.entry(cache_name(mount)).or_insert((mount.sharing, &mount.id));
+        *sharing = mount.sharing.max(*sharing);
+    }
+    let mut claimed = BTreeMap::new();
+    for (name, (sharing, id)) in wanted {
+        let cache = claim(all, &name, sharing).context(|| format!("open the cache `{id}`"))?;
+        claimed.insert(name, cache);
+    }
+    Ok(claimed)
+}
+
+/// The directory of a cache mount, made where it is not there.
 fn cache(
     engine: &Engine,
     mount: &Mount,
@@ -372,16 +402,9 @@ fn cache(
     kept: &mut Kept,
 ) -> Result<PathBuf> {
     let what = || format!("open the cache `{}`", mount.id);
-    let mut name = Key::new("cache", None);
-    name.part(&mount.id).part(format!("{:?}", mount.from)).part(if mount.from.is_some() {
-        &mount.source
-    } else {
-        ""
-    });
-    let name = name.finish();
-    let all = around.cache.mounts();
-    let (dir, lock) = claim(&all, name.hex(), mount.sharing).context(what)?;
-    kept.locks.push(lock);
+    let Some((dir, _)) = kept.caches.get(&cache_name(mount)) else {
+        return Err(Error::new(Kind::State, format!("{}: it is not locked", what())));
+    };
     let content = dir.join("tree");
     if !content.exists() {
         let staged = Scratch::new(&around.cache.tmp())?;

@@ -100,8 +100,8 @@ pub(crate) struct Mount {
     pub size: Option<u64>,
 }
 
-/// How several steps use a cache at once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How several steps use a cache at once; the strictest is the last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Sharing {
     /// At once.
     #[default]

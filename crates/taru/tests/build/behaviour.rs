@@ -136,6 +136,32 @@ fn mounts_of_steps() {
 }
 
 #[test]
+fn caches_that_are_locked_in_any_order_wait_for_no_one_for_ever() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        let lock = |id: &str, target: &str| {
+            format!("--mount=type=cache,sharing=locked,id={id},target={target}")
+        };
+        // Twice in one step: one cache, at two places.
+        let twice = format!("RUN {} {} echo x > /1/x && cat /2/x\n", lock("a", "/1"), lock("a", "/2"));
+        let private = "RUN --mount=type=cache,id=p,sharing=private,target=/1 --mount=type=cache,id=p,target=/2 \
+                       echo x > /1/x && cat /2/x\n";
+        world.build(&World::with_busybox(&format!("{twice}{private}")), &[]).succeeds();
+        // Two stages, each of which wants first what the other has.
+        let steps = |first: &str, second: &str| {
+            let number = |n: u32| format!("RUN {} {} echo {n} >> /1/n\n", lock(first, "/1"), lock(second, "/2"));
+            (0..4).map(number).collect::<String>()
+        };
+        let text = World::with_busybox(&format!(
+            "FROM bb AS x\n{}RUN touch /x\nFROM bb AS y\n{}RUN touch /y\nFROM bb\nCOPY --from=x /x /\nCOPY --from=y /y /\n",
+            steps("a", "b"),
+            steps("b", "a"),
+        ));
+        world.build(&text, &[]).succeeds();
+    });
+}
+
+#[test]
 fn outputs_and_contexts() {
     sandbox(|sandbox| {
         let world = World::new(sandbox);
