@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use taru_content::{Content, Lease};
-use taru_oci::{Descriptor, Digest, Hasher};
+use taru_oci::{Descriptor, Digest, Hasher, document};
 use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Kind, Result};
 
@@ -108,13 +108,19 @@ impl Cache {
         self.dir.join("mounts")
     }
 
-    /// The layer of `key`, if its blob is in the store; it is protected by `lease` then.
+    /// The layer of `key` above `parent`, if its blob is in the store; it is protected by `lease` then.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) fn find(&self, key: &Digest, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
-        let Some(layer) = read(&self.record(key))? else { return self.import(key, content, lease) };
-        let found = self.present(layer, content, lease)?;
+    pub(crate) fn find(
+        &self,
+        key: &Digest,
+        parent: Option<&Digest>,
+        content: &Content,
+        lease: &Lease,
+    ) -> Result<Option<Layer>> {
+        let Some(layer) = read(&self.record(key))? else { return self.import(key, parent, content, lease) };
+        let found = present(layer, parent, content, lease)?;
         if found.is_some() {
             // When it was used last; what cannot be noted makes it older, nothing else.
             let _ = std::fs::File::options()
@@ -122,19 +128,7 @@ impl Cache {
                 .open(self.record(key))
                 .and_then(|file| file.set_modified(std::time::SystemTime::now()));
         }
-        if found.is_some() { Ok(found) } else { self.import(key, content, lease) }
-    }
-
-    fn present(&self, layer: Layer, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
-        lease.protect_layer(&layer.chain)?;
-        match lease.protect_blob(&layer.descriptor.digest)? {
-            Some(size)
-                if size == layer.descriptor.size && content.has(&layer.descriptor.digest)?.is_some() =>
-            {
-                Ok(Some(layer))
-            }
-            _ => Ok(None),
-        }
+        if found.is_some() { Ok(found) } else { self.import(key, parent, content, lease) }
     }
 
     /// Also looks into the directory `dir`, which `--cache-to type=local` wrote.
@@ -148,15 +142,24 @@ impl Cache {
     }
 
     /// Takes a layer from elsewhere into the store.
-    fn import(&self, key: &Digest, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
+    fn import(
+        &self,
+        key: &Digest,
+        parent: Option<&Digest>,
+        content: &Content,
+        lease: &Lease,
+    ) -> Result<Option<Layer>> {
         if let Some((_, layer)) = self.inline.iter().find(|(k, _)| k == key)
-            && let Some(layer) = self.present(layer.clone(), content, lease)?
+            && let Some(layer) = present(layer.clone(), parent, content, lease)?
         {
             self.record_layer(key, &layer, content)?;
             return Ok(Some(layer));
         }
         for dir in &self.others {
             let Some(layer) = read(&dir.join("records").join(key.hex()))? else { continue };
+            if !stands_on(&layer, parent) {
+                continue;
+            }
             let digest = &layer.descriptor.digest;
             let what = || format!("take a layer from the cache `{}`", dir.display());
             if content.has(digest)?.is_none() {
@@ -169,7 +172,7 @@ impl Cache {
                 // Another digest than its name says is an error, not a layer.
                 ingest.commit(Some((digest, layer.descriptor.size))).context(what)?;
             }
-            if let Some(layer) = self.present(layer, content, lease)? {
+            if let Some(layer) = present(layer, parent, content, lease)? {
                 self.record_layer(key, &layer, content)?;
                 return Ok(Some(layer));
             }
@@ -241,6 +244,28 @@ impl Cache {
     }
 }
 
+/// Whether the chain id of `layer` is the one that it makes above `parent`: a record from elsewhere may claim another
+/// layer's, which would then stand for its own.
+fn stands_on(layer: &Layer, parent: Option<&Digest>) -> bool {
+    document::chain_id(parent, &layer.diff_id) == layer.chain
+}
+
+/// `layer`, if it stands on `parent` and its blob is in the store.
+fn present(
+    layer: Layer,
+    parent: Option<&Digest>,
+    content: &Content,
+    lease: &Lease,
+) -> Result<Option<Layer>> {
+    if !stands_on(&layer, parent) {
+        return Ok(None);
+    }
+    lease.protect_layer(&layer.chain)?;
+    let size = lease.protect_blob(&layer.descriptor.digest)?;
+    let is_whole = size == Some(layer.descriptor.size) && content.has(&layer.descriptor.digest)?.is_some();
+    Ok(is_whole.then_some(layer))
+}
+
 /// Reads a record. What cannot be read is as good as not there, and is replaced.
 fn read(path: &Path) -> Result<Option<Layer>> {
     match read_bounded(path, RECORD) {
@@ -267,6 +292,47 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_another_chain_is_none_wherever_it_is_from() {
+        let dir = crate::scratch::Scratch::new(&std::env::temp_dir()).unwrap();
+        let content = Content::open(&dir.path().join("content")).unwrap();
+        let lease = content.lease("test").unwrap();
+        let digest = content.put(&lease, b"layer", taru_oci::Algorithm::Sha256).unwrap();
+        let (parent, other) = (Digest::of(b"parent"), Digest::of(b"other"));
+        let layer = Layer {
+            descriptor: Descriptor::new(taru_oci::media::LAYER, digest.clone(), 5),
+            diff_id: digest.clone(),
+            chain: document::chain_id(Some(&parent), &digest),
+            key: None,
+            created: None,
+        };
+        let forged = Layer { chain: other.clone(), ..layer.clone() };
+        for (record, above, found) in [
+            (&layer, Some(&parent), true),
+            (&layer, Some(&other), false),
+            (&layer, None, false),
+            (&forged, Some(&parent), false),
+            (&forged, None, false),
+        ] {
+            let key = Key::new("x", above).finish();
+            let elsewhere = dir.path().join("elsewhere");
+            std::fs::create_dir_all(elsewhere.join("records")).unwrap();
+            let text = serde_json::to_vec(record).unwrap();
+            std::fs::write(elsewhere.join("records").join(key.hex()), text).unwrap();
+            let caches: [fn(&mut Cache, &Digest, &Layer, &Path, &Content); 3] = [
+                |cache, key, record, _, content| cache.record_layer(key, record, content).unwrap(),
+                |cache, key, record, _, _| cache.add_inline(key.clone(), record.clone()),
+                |cache, _, _, dir, _| cache.add_other(dir.to_owned()),
+            ];
+            for fill in caches {
+                let own = crate::scratch::Scratch::new(dir.path()).unwrap();
+                let mut cache = Cache::open(own.path()).unwrap();
+                fill(&mut cache, &key, record, &elsewhere, &content);
+                assert_eq!(cache.find(&key, above, &content, &lease).unwrap().is_some(), found, "{record:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_record_counts_only_while_its_layer_is_there() {
         let dir = crate::scratch::Scratch::new(&std::env::temp_dir()).unwrap();
         let content = Content::open(&dir.path().join("content")).unwrap();
@@ -277,21 +343,21 @@ mod tests {
         let layer =
             Layer { descriptor, diff_id: digest.clone(), chain: digest.clone(), key: None, created: None };
         let key = Key::new("x", None).finish();
-        assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
+        assert_eq!(cache.find(&key, None, &content, &lease).unwrap(), None);
         cache.record_layer(&key, &layer, &content).unwrap();
-        assert_eq!(cache.find(&key, &content, &lease).unwrap().as_ref(), Some(&layer));
+        assert_eq!(cache.find(&key, None, &content, &lease).unwrap().as_ref(), Some(&layer));
         let gone = Layer { descriptor: Descriptor::new("x", Digest::of(b"other"), 5), ..layer.clone() };
         cache.record_layer(&key, &gone, &content).unwrap();
-        assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
+        assert_eq!(cache.find(&key, None, &content, &lease).unwrap(), None);
         let record = dir.path().join("build/records").join(key.hex());
         std::fs::write(&record, "{").unwrap();
-        assert_eq!(cache.find(&key, &content, &lease).unwrap(), None);
+        assert_eq!(cache.find(&key, None, &content, &lease).unwrap(), None);
         // What was not used for long is forgotten, what was used is not.
         cache.record_layer(&key, &layer, &content).unwrap();
         let old = std::time::SystemTime::now() - UNUSED - UNUSED;
         let age = || std::fs::File::options().write(true).open(&record).unwrap().set_modified(old).unwrap();
         age();
-        assert!(cache.find(&key, &content, &lease).unwrap().is_some());
+        assert!(cache.find(&key, None, &content, &lease).unwrap().is_some());
         cache.forget_unused(&content).unwrap();
         assert_eq!(content.holds("build/").unwrap().len(), 1);
         age();

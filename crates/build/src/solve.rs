@@ -451,7 +451,7 @@ impl Build<'_> {
         let parent = root.top().cloned();
         let find = |key: &Digest| match ready.ignores_cache {
             true => Ok(None),
-            false => self.cache.find(key, &images.content, &self.lease),
+            false => self.cache.find(key, parent.as_ref(), &images.content, &self.lease),
         };
         let nothing = Ignore::default();
         let layer = match &step.action {
