@@ -214,7 +214,8 @@ impl Assembly {
     pub(crate) fn fingerprint(&self, mut part: impl FnMut(&[u8])) -> Result<()> {
         for (path, entry) in &self.over {
             part(path.as_os_str().as_bytes());
-            part(format!("{:o} {:?}", entry.mode, entry.owner).as_bytes());
+            part(format!("{:o} {} {}", entry.mode, entry.owner.0, entry.owner.1).as_bytes());
+            part(&(entry.attributes.len() as u64).to_le_bytes());
             for (name, value) in &entry.attributes {
                 part(name.as_bytes());
                 part(value);
@@ -236,7 +237,16 @@ impl Assembly {
                     part(b"h");
                     part(target.as_os_str().as_bytes());
                 }
-                Content::Node(kind, device) => part(format!("{kind:?} {device:?}").as_bytes()),
+                Content::Node(kind, device) => {
+                    let kind: &[u8] = match kind {
+                        FileType::CharDevice => b"c",
+                        FileType::BlockDevice => b"b",
+                        FileType::Fifo => b"p",
+                        _ => b"?",
+                    };
+                    part(kind);
+                    part(format!("{}:{}", device.major, device.minor).as_bytes());
+                }
             }
         }
         Ok(())

@@ -251,12 +251,7 @@ fn stands_on(layer: &Layer, parent: Option<&Digest>) -> bool {
 }
 
 /// `layer`, if it stands on `parent` and its blob is in the store.
-fn present(
-    layer: Layer,
-    parent: Option<&Digest>,
-    content: &Content,
-    lease: &Lease,
-) -> Result<Option<Layer>> {
+fn present(layer: Layer, parent: Option<&Digest>, content: &Content, lease: &Lease) -> Result<Option<Layer>> {
     if !stands_on(&layer, parent) {
         return Ok(None);
     }
@@ -318,7 +313,8 @@ mod tests {
             std::fs::create_dir_all(elsewhere.join("records")).unwrap();
             let text = serde_json::to_vec(record).unwrap();
             std::fs::write(elsewhere.join("records").join(key.hex()), text).unwrap();
-            let caches: [fn(&mut Cache, &Digest, &Layer, &Path, &Content); 3] = [
+            type Fill = fn(&mut Cache, &Digest, &Layer, &Path, &Content);
+            let caches: [Fill; 3] = [
                 |cache, key, record, _, content| cache.record_layer(key, record, content).unwrap(),
                 |cache, key, record, _, _| cache.add_inline(key.clone(), record.clone()),
                 |cache, _, _, dir, _| cache.add_other(dir.to_owned()),

@@ -27,6 +27,7 @@ use crate::assembly::{Assembly, Entry};
 use crate::cache::{Cache, Key, Layer};
 use crate::copy::{self, Match, Rules};
 use crate::dockerfile::{MountKind, Network};
+use crate::graph::Source;
 use crate::options::{Network as Default, Options, Secret};
 use crate::pattern::Ignore;
 use crate::scratch::{Scratch, nameless};
@@ -98,27 +99,66 @@ pub(crate) fn prepare(
         key.part((list.len() as u64).to_le_bytes());
         list.iter().for_each(|word| key.add(word));
     }
-    key.part(&step.cwd).part(&step.user).part(format!("{:?} {}", step.network, step.insecure));
+    key.part(&step.cwd).part(&step.user);
+    key.part(if has_network(step, around.options.network) { "network" } else { "" });
+    key.part(if step.insecure { "insecure" } else { "" });
     key.part(around.epoch.map(|e| e.to_string()).unwrap_or_default());
     if let Some((name, text)) = &step.script {
         key.part(name).part(text);
     }
+    key.part((step.mounts.len() as u64).to_le_bytes());
     let mut binds = Vec::new();
     for mount in &step.mounts {
-        key.part(format!("{:?} {} {:?} {:?}", mount.kind, mount.target, mount.mode, (mount.uid, mount.gid)));
+        // A key of its own, so that no part of it can be taken for one of the next.
+        let mut own = mount_key(mount);
         let is_tree =
             mount.kind == MountKind::Bind || (mount.kind == MountKind::Cache && mount.from.is_some());
-        if !is_tree {
-            binds.push(Bound { assembly: None, file: None });
-            continue;
-        }
-        let bound = assemble(mount, &from(mount)?, around)?;
+        let bound = match is_tree {
+            true => assemble(mount, &from(mount)?, around)?,
+            false => Bound { assembly: None, file: None },
+        };
         if let Some(assembly) = &bound.assembly {
-            assembly.fingerprint(|part| key.add(part))?;
+            assembly.fingerprint(|part| own.add(part))?;
         }
+        key.part(own.finish().hex());
         binds.push(bound);
     }
     Ok(Prepared { key: key.finish(), binds })
+}
+
+/// What a mount's words say to the step: where, whose, how. A secret's value is no part of it.
+fn mount_key(mount: &Mount) -> Key {
+    let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
+    let switch = |on: bool| if on { "1" } else { "" };
+    let kind = match mount.kind {
+        MountKind::Bind => "bind",
+        MountKind::Cache => "cache",
+        MountKind::Tmpfs => "tmpfs",
+        MountKind::Secret => "secret",
+        MountKind::Ssh => "ssh",
+    };
+    let mut key = Key::new("mount", None);
+    key.part(kind).part(&mount.target).part(switch(mount.writable));
+    key.part(number(mount.mode.map(u64::from))).part(mount.uid.to_string()).part(mount.gid.to_string());
+    key.part(number(mount.size)).part(&mount.id).part(switch(mount.required));
+    key.part(switch(mount.env.is_some())).part(mount.env.as_deref().unwrap_or_default());
+    // What a bind shows is in the key by its content, wherever it came from.
+    if mount.kind == MountKind::Cache {
+        add_origin(&mut key, mount.from.as_ref());
+        key.part(&mount.source);
+    }
+    key
+}
+
+/// Adds where a mount's files come from.
+fn add_origin(key: &mut Key, from: Option<&Source>) {
+    match from {
+        None => key.part("none"),
+        Some(Source::Scratch) => key.part("scratch"),
+        Some(Source::Stage(number)) => key.part("stage").part(number.to_string()),
+        Some(Source::Image(name)) => key.part("image").part(name),
+        Some(Source::Context(name)) => key.part("context").part(name),
+    };
 }
 
 /// What a mount shows, as a layer that stands on nothing.
@@ -232,10 +272,15 @@ pub(crate) fn run(
     }
 }
 
+/// Whether a step has a network, where `default` is what `--network` says of the build.
+fn has_network(step: &RunStep, default: Default) -> bool {
+    !matches!((step.network, default), (Network::None, _) | (Network::Default, Default::None))
+}
+
 fn config(step: &RunStep, around: &Around<'_>) -> ContainerConfig {
-    let net = match (step.network, around.options.network) {
-        (Network::None, _) | (Network::Default, Default::None) => config::Net::None,
-        _ => config::Net::Host,
+    let net = match has_network(step, around.options.network) {
+        true => config::Net::Host,
+        false => config::Net::None,
     };
     ContainerConfig {
         version: config::VERSION,
@@ -268,7 +313,7 @@ fn config(step: &RunStep, around: &Around<'_>) -> ContainerConfig {
         health: None,
         stop_signal: None,
         volumes: Vec::new(),
-        labels: std::collections::BTreeMap::new(),
+        labels: BTreeMap::new(),
     }
 }
 
@@ -368,11 +413,9 @@ impl std::io::Write for Hashed<'_> {
 /// The name of a cache mount's directory.
 fn cache_name(mount: &Mount) -> String {
     let mut name = Key::new("cache", None);
-    name.part(&mount.id).part(format!("{:?}", mount.from)).part(if mount.from.is_some() {
-        &mount.source
-    } else {
-        ""
-    });
+    name.part(&mount.id);
+    add_origin(&mut name, mount.from.as_ref());
+    name.part(if mount.from.is_some() { &mount.source } else { "" });
     name.finish().hex().to_owned()
 }
 

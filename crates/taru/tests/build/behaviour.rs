@@ -136,12 +136,53 @@ fn mounts_of_steps() {
 }
 
 #[test]
+fn a_step_whose_mounts_or_network_are_others_is_another() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        world.file("s", "one");
+        let done = |step: &str, words: &[&str]| {
+            let built = world.build(&World::with_busybox(&format!("FROM bb\n{step}\n")), words).ok();
+            3 - built.stderr.matches("CACHED").count()
+        };
+        let step = |mount: &str| format!("RUN --mount={mount} true");
+        done("RUN true", &[]);
+        for mount in [
+            "type=secret,id=a",
+            "type=secret,id=b,target=/run/secrets/a",
+            "type=secret,id=a,env=E",
+            "type=secret,id=a,target=/run/secrets/a,env=E",
+            "type=cache,id=a,target=/c",
+            "type=cache,id=b,target=/c",
+            "type=cache,id=a,target=/c,source=/sub",
+            "type=cache,id=a,target=/c,from=bb,source=/bin",
+            "type=cache,id=a,target=/c,readonly",
+            "type=tmpfs,target=/c,size=1m",
+            "type=tmpfs,target=/c,size=2m",
+            "target=/c,source=s",
+            "target=/c,source=s,readwrite",
+        ] {
+            assert_eq!(done(&step(mount), &[]), 1, "{mount} is like another");
+            assert_eq!(done(&step(mount), &[]), 0, "{mount} is not like itself");
+        }
+        // What a secret is makes no other step.
+        let given = ["--secret", "id=a,src=s"];
+        assert_eq!(done(&step("type=secret,id=a,required"), &given), 1);
+        world.file("s", "two");
+        assert_eq!(done(&step("type=secret,id=a,required"), &given), 0);
+        // The network: that which the step has, whoever said so.
+        assert_eq!(done("RUN echo n", &[]), 1);
+        assert_eq!(done("RUN echo n", &["--network", "none"]), 2, "this step and the one of bb");
+        assert_eq!(done("RUN --network=none echo n", &["--network", "none"]), 0);
+        assert_eq!(done("RUN --network=host echo n", &["--network", "none"]), 1);
+    });
+}
+
+#[test]
 fn caches_that_are_locked_in_any_order_wait_for_no_one_for_ever() {
     sandbox(|sandbox| {
         let world = World::new(sandbox);
-        let lock = |id: &str, target: &str| {
-            format!("--mount=type=cache,sharing=locked,id={id},target={target}")
-        };
+        let lock =
+            |id: &str, target: &str| format!("--mount=type=cache,sharing=locked,id={id},target={target}");
         // Twice in one step: one cache, at two places.
         let twice = format!("RUN {} {} echo x > /1/x && cat /2/x\n", lock("a", "/1"), lock("a", "/2"));
         let private = "RUN --mount=type=cache,id=p,sharing=private,target=/1 --mount=type=cache,id=p,target=/2 \
@@ -149,7 +190,8 @@ fn caches_that_are_locked_in_any_order_wait_for_no_one_for_ever() {
         world.build(&World::with_busybox(&format!("{twice}{private}")), &[]).succeeds();
         // Two stages, each of which wants first what the other has.
         let steps = |first: &str, second: &str| {
-            let number = |n: u32| format!("RUN {} {} echo {n} >> /1/n\n", lock(first, "/1"), lock(second, "/2"));
+            let number =
+                |n: u32| format!("RUN {} {} echo {n} >> /1/n\n", lock(first, "/1"), lock(second, "/2"));
             (0..4).map(number).collect::<String>()
         };
         let text = World::with_busybox(&format!(
