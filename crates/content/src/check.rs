@@ -1,6 +1,7 @@
 //! Checking: every blob is hashed again, every record read, and what is missing is named.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
@@ -24,7 +25,7 @@ pub struct Report {
     pub broken: Vec<Broken>,
     /// Blobs that images need and that are not there (after a repair: also those that were broken).
     pub missing: Vec<Missing>,
-    /// Files that no blob is named like; a repair removed them.
+    /// What no blob is named like; a repair removed it, but for directories with something in them.
     pub strays: Vec<PathBuf>,
     /// What is wrong with the records, a sentence each; a repair righted it.
     pub records: Vec<String>,
@@ -107,7 +108,7 @@ impl Content {
         store.check_sizes(&whole, repair, &mut report)?;
         if repair {
             for path in &report.strays {
-                std::fs::remove_file(path).context(|| format!("remove `{}`", path.display()))?;
+                remove_stray(path).context(|| format!("remove `{}`", path.display()))?;
             }
         }
         report.missing = self.all_missing()?;
@@ -203,6 +204,19 @@ impl Content {
     }
 }
 
+/// Removes a file, or an empty directory.
+fn remove_stray(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == ErrorKind::IsADirectory => match std::fs::remove_dir(path) {
+            // Whoever put something there is asked, by the report.
+            Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            removed => removed,
+        },
+        removed => removed,
+    }
+}
+
 impl Inner {
     /// What SQLite itself finds wrong with the database.
     fn damage(&self) -> Vec<String> {
@@ -223,7 +237,7 @@ impl Inner {
         let what = || format!("remove the blob `{digest}`");
         let _alone = self.gate.alone()?;
         match std::fs::symlink_metadata(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
             Ok(now) if seen.is_some_and(|seen| seen != Identity::of(&now)) => return Ok(()),
             other => other.context(what)?,
         };

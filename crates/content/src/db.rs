@@ -173,12 +173,38 @@ impl<T> Explain<T> for rusqlite::Result<T> {
     }
 }
 
+/// The file is damaged, or no database; in SQLite's words.
+#[derive(Debug)]
+struct Damage(String);
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// Whether SQLite said that the file is damaged or no database: nothing else is a reason to make another.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<Damage>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
 /// SQLite's errors in our classes.
 pub(crate) fn explain(error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as C;
     let (kind, hint) = match error.sqlite_error_code() {
         Some(C::DatabaseCorrupt | C::NotADatabase) => {
-            (Kind::Invalid, Some("the records are damaged; `taru store check --repair` makes them anew"))
+            return Error::invalid("read the database")
+                .because(Damage(error.to_string()))
+                .hint("the records are damaged; `taru store check --repair` makes them anew");
         }
         Some(C::DatabaseBusy | C::DatabaseLocked) => (Kind::Busy, Some("another taru is writing; try again")),
         Some(C::PermissionDenied | C::ReadOnly | C::CannotOpen) => (Kind::Permission, None),
@@ -189,5 +215,23 @@ pub(crate) fn explain(error: rusqlite::Error) -> Error {
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_words_of_sqlite_are_damage() {
+        let dir = std::env::temp_dir().join(format!("taru-content-db-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join(FILE), [0xa5; 8192]).unwrap();
+        let error = Db::open(&dir, |_| Ok(())).unwrap_err();
+        assert!(is_damage(&error) && error.kind() == Kind::Invalid, "{error:?}");
+        std::fs::remove_file(dir.join(FILE)).unwrap();
+        let error = Db::open(&dir, |_| Err(Error::invalid("read a document"))).unwrap_err();
+        assert!(!is_damage(&error) && error.kind() == Kind::Invalid, "{error:?}");
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

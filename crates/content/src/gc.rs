@@ -1,6 +1,7 @@
 //! Collection: whatever no name, hold or live lease reaches is removed.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 
 use rusqlite::OptionalExtension;
 use taru_oci::Digest;
@@ -82,7 +83,8 @@ impl Content {
                         continue;
                     }
                     match std::fs::remove_file(&path) {
-                        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                        // A directory is not ours: a check reports it.
+                        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => {}
                         other => {
                             other.context(|| format!("remove `{}`", path.display()))?;
                             freed.blobs += 1;

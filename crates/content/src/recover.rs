@@ -29,13 +29,13 @@ struct Names {
 pub(crate) fn open(layout: &Layout, gate: &Gate) -> Result<Db> {
     let make = || open_alone(layout);
     match make() {
-        Err(e) if e.kind() == Kind::Invalid => {}
+        Err(e) if db::is_damage(&e) => {}
         other => return other,
     }
     let _alone = gate.alone()?;
     // Somebody may have been here while we waited.
     match make() {
-        Err(e) if e.kind() == Kind::Invalid => {}
+        Err(e) if db::is_damage(&e) => {}
         other => return other,
     }
     set_aside(layout, gate)?;
@@ -54,14 +54,18 @@ pub(crate) fn set_aside(layout: &Layout, gate: &Gate) -> Result<()> {
         return Err(Error::new(Kind::Busy, format!("make `{}` anew: others are using it", path.display())));
     }
     let name = |suffix: &str| layout.dir().join(format!("{}{suffix}", db::FILE));
-    // The log first: without its database it is nothing, but an old log beside a new database would be read.
+    // The log first: an old log beside a new database would be read into it. It may be all that is whole, so it is kept, under
+    // the name by which it belongs to what was set aside; one that was there before does not.
     for suffix in ["-wal", "-shm"] {
-        match std::fs::remove_file(name(suffix)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(e).context(|| format!("remove `{}`", name(suffix).display()));
-            }
-            _ => {}
-        }
+        let (log, aside) = (name(suffix), name(&format!(".damaged{suffix}")));
+        let moved = match std::fs::rename(&log, &aside) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => match std::fs::remove_file(&aside) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            },
+            moved => moved,
+        };
+        moved.context(|| format!("set `{}` aside", log.display()))?;
     }
     std::fs::rename(&path, name(".damaged")).context(|| format!("set `{}` aside", path.display()))
 }

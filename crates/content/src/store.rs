@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use taru_oci::Descriptor;
 use taru_stdx::{Error, Kind, Result};
 
-use crate::db::{Db, Durability, Explain};
+use crate::db::{self, Db, Durability, Explain};
 use crate::gate::Gate;
 use crate::layout::Layout;
 use crate::recover;
@@ -33,7 +33,7 @@ pub(crate) struct Inner {
 impl Content {
     /// Opens the store in `dir`, making it if there is none; removes what dead processes left unfinished.
     ///
-    /// A damaged database is set aside as `content.db.damaged` and made anew from index.json and the blobs; until
+    /// A damaged database is set aside as `content.db.damaged`, with its log, and made anew from index.json and the blobs; until
     /// [`crate::RECOVERED`] is let go, nothing is collected then.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Content {
         };
         match content.clear_up() {
             // Not every damage is seen when a database is opened.
-            Err(e) if e.kind() == Kind::Invalid => {
+            Err(e) if db::is_damage(&e) => {
                 content.0.make_anew()?;
                 content.clear_up()?;
             }

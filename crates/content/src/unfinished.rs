@@ -29,13 +29,19 @@ pub(crate) fn lock_file(path: &Path) -> Result<Option<File>> {
         if !flock::try_lock(file.as_fd()).context(what)? {
             return Ok(None);
         }
-        // Between open and lock it may have been committed, or removed.
-        let ours = file.metadata().context(what)?;
-        match std::fs::symlink_metadata(path) {
-            Ok(named) if named.ino() == ours.ino() && named.dev() == ours.dev() => return Ok(Some(file)),
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).context(what),
-            _ => {}
+        if is_at(&file, path).context(what)? {
+            return Ok(Some(file));
         }
+    }
+}
+
+/// Whether `path` still names `file`, which is locked: between open and lock it may have been committed, removed or replaced.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.ino(), named.dev()) == (ours.ino(), ours.dev())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
@@ -67,7 +73,8 @@ impl Inner {
             let path = entry.path();
             // Somebody else's open or gc may be at it, too.
             let Ok(file) = File::open(&path) else { continue };
-            if flock::try_lock(file.as_fd()).context(|| format!("lock `{}`", path.display()))? {
+            let what = || format!("lock `{}`", path.display());
+            if flock::try_lock(file.as_fd()).context(what)? && is_at(&file, &path).context(what)? {
                 freed += file.metadata().map_or(0, |meta| meta.len());
                 let _ = std::fs::remove_file(&path);
             }

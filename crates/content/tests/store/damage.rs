@@ -121,6 +121,13 @@ fn swapped_files_and_strangers_are_seen() {
     assert_eq!((report.broken.len(), report.strays.len()), (2, 1));
     let again = check(&store, false);
     assert_eq!((again.broken.len(), again.strays.len(), again.missing.len()), (0, 0, 2));
+    // Directories stop neither a repair nor a collection.
+    let blobs = dir.path().join("content/blobs/sha256");
+    fs::create_dir(blobs.join("empty")).unwrap();
+    fs::create_dir_all(blobs.join("a".repeat(64)).join("full")).unwrap();
+    store.gc(&NoLayers).unwrap();
+    assert_eq!(check(&store, true).strays.len(), 2);
+    assert_eq!(check(&store, true).strays, [blobs.join("a".repeat(64))]);
 }
 
 #[test]
@@ -143,7 +150,10 @@ fn a_damaged_database_is_made_anew_from_what_is_there() {
         }
         let db = content.join("content.db");
         match how {
-            "garbage" => fs::write(db, vec![0xa5; 20_000]).unwrap(),
+            "garbage" => {
+                fs::write(db, vec![0xa5; 20_000]).unwrap();
+                fs::write(content.join("content.db-wal"), "a log").unwrap();
+            }
             "cut" => fs::File::options().write(true).open(db).unwrap().set_len(100).unwrap(),
             "empty" => fs::write(db, b"").unwrap(),
             _ => fs::remove_file(db).unwrap(),
@@ -153,6 +163,9 @@ fn a_damaged_database_is_made_anew_from_what_is_there() {
         assert_eq!(store.resolve(&name("one")).unwrap().as_ref(), Some(&one), "{how}");
         assert_eq!(store.resolve(&name("two")).unwrap().as_ref(), Some(&two), "{how}");
         assert_eq!(content.join("content.db.damaged").exists(), ["garbage", "cut"].contains(&how));
+        if how == "garbage" {
+            assert_eq!(fs::read(content.join("content.db.damaged-wal")).unwrap(), b"a log");
+        }
         // Nobody knows what containers hold: nothing is collected until somebody says.
         assert_eq!(store.holds("").unwrap(), [RECOVERED]);
         assert_eq!(store.gc(&NoLayers).unwrap().blobs, 0);
