@@ -70,6 +70,19 @@ impl Below {
     }
 }
 
+/// Those of these directories of layers, topmost first, that an overlay is to stack: none below one whose root hides all
+/// that is below. The kernel heeds the mark of every directory but the root of a lower layer.
+pub(crate) fn shown(mut layers: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    for at in 0..layers.len() {
+        let below = Below::open(layers.get(at..=at).unwrap_or_default())?;
+        if matches!(below.find_in(b"", 1)?, Some(Record { kind: Kind::Directory { is_opaque: true }, .. })) {
+            layers.truncate(at + 1);
+            break;
+        }
+    }
+    Ok(layers)
+}
+
 /// The record, and if it is a further name of a file, with all that that file is.
 pub(crate) fn resolved(manifest: &Search, record: Record) -> Result<Record> {
     if let Kind::Link { target } = &record.kind

@@ -19,6 +19,9 @@ pub(crate) fn merge(root: &OwnedFd, changes: &str) -> Result<()> {
     let from = open(root.as_fd(), Path::new(changes))?;
     // Before it is emptied, which gives it another time.
     let stat = fs::fstat(from.as_fd()).context(|| "look at what is merged")?;
+    if is_opaque(from.as_fd()) {
+        empty(root.as_fd(), changes)?;
+    }
     directory(from.as_fd(), root.as_fd())?;
     fs::unlinkat(root.as_fd(), Path::new(changes), Unlink::Directory).context(|| "remove what was merged")?;
     attributes(from.as_fd(), &stat, root.as_fd())
@@ -39,6 +42,27 @@ fn look(at: BorrowedFd<'_>, name: &Path) -> Result<Option<Stat>> {
 
 fn remove(at: BorrowedFd<'_>, name: &Path) -> Result<()> {
     RootDir::from_fd(at.try_clone_to_owned().context(|| "remove what was replaced")?).remove_all(name)
+}
+
+/// Whether the directory hides all that is below.
+fn is_opaque(dir: BorrowedFd<'_>) -> bool {
+    xattr::fgetxattr(dir, OPAQUE.as_ref()).is_ok_and(|value| value == b"y")
+}
+
+/// Removes all that is in `root` but for `kept`.
+fn empty(root: BorrowedFd<'_>, kept: &str) -> Result<()> {
+    loop {
+        dir::rewind(root).context(|| "list what is hidden")?;
+        let entries = dir::getdents64(root).context(|| "list what is hidden")?;
+        let mut is_empty = true;
+        for entry in entries.iter().filter(|entry| entry.name != *kept) {
+            is_empty = false;
+            remove(root, Path::new(&entry.name))?;
+        }
+        if is_empty {
+            return Ok(());
+        }
+    }
 }
 
 /// Merges what is in `from` into `to`, and leaves `from` empty.
@@ -70,8 +94,7 @@ fn one(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path, stat: &Stat) -> Re
         return fs::renameat2(from, name, to, name, RenameFlags::empty()).context(|| "move it");
     }
     let source = open(from, name)?;
-    let hides = xattr::fgetxattr(source.as_fd(), OPAQUE.as_ref()).is_ok_and(|value| value == b"y");
-    if was.is_some_and(|was| hides || !was.is_dir()) {
+    if was.is_some_and(|was| is_opaque(source.as_fd()) || !was.is_dir()) {
         remove(to, name)?;
     }
     match fs::mkdirat(to, name, 0o700) {

@@ -59,7 +59,11 @@ impl Stacked {
                     top = Some((at, record));
                 }
             }
-            let Some((at, mut record)) = top else { continue };
+            let Some((at, mut record)) = top else {
+                // What is hidden hides all that is in it.
+                self.above.push((path, 0));
+                continue;
+            };
             if record.kind.is_directory() {
                 // What it hides is not in the stack.
                 record.kind = Kind::Directory { is_opaque: false };

@@ -9,6 +9,7 @@ use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::driver::{Driver, DriverKind, Rootfs};
+use crate::inherit;
 use crate::layout::{self, DRIVER, Info, LAYERS, LOCKS, ROOTS, STAGING, ensure, sync_dir};
 use crate::staging::{Staging, collect};
 use crate::worker::{WorkerIds, Workers};
@@ -142,17 +143,23 @@ impl Snapshots {
         Ok(all)
     }
 
+    /// Those of the directories of a layer and those below it that show, topmost first.
+    fn shown(&self, top: Option<&Digest>) -> Result<Vec<PathBuf>> {
+        let mut dirs = self.chain(top)?;
+        if self.driver.is_cumulative() {
+            dirs.truncate(1);
+            return Ok(dirs);
+        }
+        inherit::shown(dirs)
+    }
+
     /// The directories that together are what a container over the layer `top` sees first, topmost first: to be stacked
     /// by an overlay if there are several.
     ///
     /// # Errors
     /// [`Kind::NotFound`] without the layer.
     pub fn trees(&self, top: &Digest) -> Result<Vec<PathBuf>> {
-        let mut dirs = self.chain(Some(top))?;
-        if self.driver.is_cumulative() {
-            dirs.truncate(1);
-        }
-        Ok(dirs.into_iter().map(|dir| dir.join(layout::TREE)).collect())
+        Ok(self.shown(Some(top))?.into_iter().map(|dir| dir.join(layout::TREE)).collect())
     }
 
     /// Removes the layer. That nothing stands on it is the caller's to know. One that is not there is no error.
@@ -215,7 +222,7 @@ impl Snapshots {
     pub fn mounts(&self, key: &Key) -> Result<Rootfs> {
         let dir = self.root(key);
         let info = Info::read(&dir).context(|| format!("find the root of `{}`", key.0))?;
-        Ok(self.driver.mounts(&dir, &self.chain(info.parent.as_ref())?))
+        Ok(self.driver.mounts(&dir, &self.shown(info.parent.as_ref())?))
     }
 
     /// The topmost layer below the root of the container.

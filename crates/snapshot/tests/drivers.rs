@@ -148,6 +148,25 @@ fn suite(dir: &Path, driver: DriverKind) {
     }
     assert_eq!(changes(&store, &second), Vec::<String>::new());
 
+    // A root that hides all that is below, and a layer above it.
+    let hides = Tar::new().dir("./", 0o711).file(".wh..wh..opq", b"").file("etc/only", b"x").end();
+    let hides = unpack(&store, Some(&committed), &hides).unwrap();
+    let above = unpack(&store, Some(&hides), &Tar::new().file("etc/above", b"y").end()).unwrap();
+    for layer in [&hides, &above] {
+        assert_eq!(store.check(layer).unwrap(), []);
+    }
+    let third = Key::container("three").unwrap();
+    store.prepare(&third, Some(&above), (0, 0)).unwrap();
+    let bare = mount(&store.mounts(&third).unwrap(), &dir.join("three"));
+    let seen: Vec<String> = describe(&bare).into_keys().collect();
+    assert_eq!(seen, ["", "etc", "etc/above", "etc/only"]);
+    assert_eq!(fs::metadata(&bare).unwrap().permissions().mode() & 0o777, 0o711);
+    assert_eq!(changes(&store, &third), Vec::<String>::new());
+    fs::write(bare.join("etc/keep"), "new").unwrap();
+    assert_eq!(changes(&store, &third), ["C /etc", "A /etc/keep"]);
+    let trees = store.trees(&above).unwrap().len();
+    assert_eq!(trees, if driver == DriverKind::Overlay { 2 } else { 1 });
+
     // Clamped times.
     let mut clamped = Vec::new();
     store.diff(&key, &Diff { epoch: Some(1_000), ..Diff::default() }, &mut clamped).unwrap();
@@ -162,7 +181,7 @@ fn suite(dir: &Path, driver: DriverKind) {
     for layer in store.layers().unwrap() {
         assert_eq!(store.check(&layer).unwrap(), []);
     }
-    for key in [key, second] {
+    for key in [key, second, third] {
         store.remove(&key).unwrap_or_else(|e| panic!("{e:?}"));
     }
     assert!(store.roots().unwrap().is_empty());
