@@ -44,7 +44,7 @@ impl Root {
                 chain: layer.chain.clone(),
                 parent: parent.map(|p| p.chain.clone()),
                 diff_id: layer.diff_id.clone(),
-                blob: images.content.open_blob(&layer.descriptor.digest)?.0,
+                blob: images.content.open_blob(&layer.descriptor.digest)?.0.into(),
             });
         }
         match missing.is_empty() {
@@ -100,7 +100,7 @@ fn layer_dirs(chain: &Digest, snapshots: &Snapshots) -> Result<Vec<PathBuf>> {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let key = Key::container(&format!("build-{}-{number}", std::process::id()))?;
     snapshots.remove(&key)?;
-    snapshots.prepare(&key, Some(chain), (0, 0))?;
+    snapshots.prepare(&key, Some(chain), (0, 0), false)?;
     let rootfs = snapshots.mounts(&key);
     snapshots.remove(&key)?;
     match rootfs? {

@@ -362,7 +362,7 @@ fn layer(
     around.lease.protect_layer(&chain)?;
     if !images.snapshots.has(&chain) {
         std::io::Seek::rewind(&mut spool).context(|| "read what is mounted")?;
-        let unpack = Unpack { chain: chain.clone(), parent: None, diff_id, blob: spool };
+        let unpack = Unpack { chain: chain.clone(), parent: None, diff_id, blob: spool.into() };
         images.snapshots.unpack(&[unpack], &|_, _| {})?;
     }
     let place = Path::new("tree").join(file.unwrap_or_default());

@@ -77,6 +77,13 @@ pub struct ContainerConfig {
     pub health: Option<Health>,
 }
 
+impl ContainerConfig {
+    /// Whether what it changes in its root has to outlive a power cut: that of a build's step, which is begun anew then, has not.
+    pub fn is_durable(&self) -> bool {
+        self.keep && !self.labels.contains_key(STEP)
+    }
+}
+
 /// How large the log of a container in the background may become; what is absent is the supervisor's choice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLimits {

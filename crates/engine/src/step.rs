@@ -29,7 +29,7 @@ use crate::config::{ContainerConfig, STEP};
 use crate::idmap::{self, IdMaps};
 use crate::record::Record;
 use crate::run::{RUNTIME_LOG, begin, forget};
-use crate::{Engine, prepare, runtime};
+use crate::{Engine, dirs, prepare, runtime};
 
 /// Bytes of a line of output; what is longer comes in pieces.
 const LINE: u64 = 16 << 10;
@@ -116,7 +116,7 @@ pub fn run<T>(
 }
 
 fn execute(engine: &Engine, record: &Record, extras: &Extras, output: &mut dyn FnMut(&str)) -> Result<u8> {
-    prepare::kept_dir(engine, &record.id)?;
+    dirs::ensure(&engine.dirs.container(&record.id))?;
     let bundle = prepare::bundle(engine, record)?;
     add(engine, record, &bundle, extras)?;
     let log = bundle.join(RUNTIME_LOG);

@@ -37,7 +37,7 @@ fn run(arguments: &[String]) -> Result<()> {
                 None => diff_id.clone(),
                 Some(parent) => Digest::of(format!("{parent} {diff_id}").as_bytes()),
             };
-            let layer = Unpack { chain: chain.clone(), parent, diff_id, blob: open(blob)? };
+            let layer = Unpack { chain: chain.clone(), parent, diff_id, blob: open(blob)?.into() };
             store.unpack(&[layer], &|_, _| {})?;
             println!("{chain} {:?}", start.elapsed());
         }

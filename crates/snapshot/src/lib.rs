@@ -33,5 +33,5 @@ pub use changes::{Broken, Change, ChangeKind, Diff, Usage};
 pub use driver::{Driver, DriverKind, Rootfs, Tree};
 pub use store::{Ids, Key, Snapshots};
 pub use taru_mount::idmap::{IdMaps, Range};
-pub use unpacking::Unpack;
+pub use unpacking::{Blob, Unpack};
 pub use worker::{Workers, worker_main};

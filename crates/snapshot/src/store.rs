@@ -190,11 +190,18 @@ impl Snapshots {
     }
 
     /// Makes the root of a container over the layer `parent`: an empty one without. `owner` is who root is in the container,
-    /// as (uid, gid) outside; nobody else can reach the files.
+    /// as (uid, gid) outside; nobody else can reach the files. `durable`: it is on the disk when this returns; one of a container
+    /// that a power cut ends for good needs not be, and so waits for no disk.
     ///
     /// # Errors
     /// [`Kind::Exists`] where it is there; [`Kind::NotFound`] without the layer; any error of the file system.
-    pub fn prepare(&self, key: &Key, parent: Option<&Digest>, owner: (u32, u32)) -> Result<()> {
+    pub fn prepare(
+        &self,
+        key: &Key,
+        parent: Option<&Digest>,
+        owner: (u32, u32),
+        durable: bool,
+    ) -> Result<()> {
         let target = self.root(key);
         let what = || format!("prepare the root of `{}`", key.0);
         if target.exists() {
@@ -209,10 +216,12 @@ impl Snapshots {
         }
         fs::set_permissions(&staging.path, fs::Permissions::from_mode(0o710)).context(what)?;
         Info { parent: parent.cloned(), diff_id: None, size: 0, entries: 0 }.write(&staging.path)?;
-        self.sync()?;
+        if durable {
+            self.sync()?;
+        }
         fs::rename(&staging.path, &target).context(what)?;
         staging.keep();
-        sync_dir(&self.dir.join(ROOTS))
+        if durable { sync_dir(&self.dir.join(ROOTS)) } else { Ok(()) }
     }
 
     /// What is to be mounted as the root of the container.

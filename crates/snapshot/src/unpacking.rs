@@ -24,8 +24,26 @@ use crate::staging::Staging;
 use crate::store::Snapshots;
 use crate::worker::{Job, Report, Root};
 
+/// Waits for a file; given a function that tells whether it waits in vain.
+type Await<'b> = dyn Fn(&dyn Fn() -> bool) -> Result<File> + Send + Sync + 'b;
+
+/// Where the bytes of a layer come from.
+pub enum Blob<'b> {
+    /// A file that is there.
+    There(File),
+    /// One that is still on its way: called when it is this layer's turn, this waits for it. It is given a function that
+    /// tells whether it waits in vain, since another layer has failed.
+    Awaited(Box<Await<'b>>),
+}
+
+impl From<File> for Blob<'_> {
+    fn from(file: File) -> Self {
+        Blob::There(file)
+    }
+}
+
 /// A layer to be unpacked.
-pub struct Unpack {
+pub struct Unpack<'b> {
     /// Its chain id, its name in the store.
     pub chain: Digest,
     /// The chain id of the layer below it.
@@ -33,7 +51,7 @@ pub struct Unpack {
     /// The digest that the uncompressed tar must have.
     pub diff_id: Digest,
     /// The blob, read from its start; how it is compressed is told by its first bytes.
-    pub blob: File,
+    pub blob: Blob<'b>,
 }
 
 /// Layers at work at a time: each uses two cores.
@@ -50,7 +68,7 @@ struct State {
 
 struct Batch<'b> {
     store: &'b Snapshots,
-    layers: &'b [Unpack],
+    layers: &'b [Unpack<'b>],
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -62,7 +80,10 @@ impl Snapshots {
     /// # Errors
     /// [`Kind::Invalid`] for a blob that is no layer, or not the one with this diff id, and for a chain id that is another's;
     /// [`Kind::Limit`] for more than `taru_oci::limits` allows; any error of the file system. Layers below the one that failed may be there.
-    pub fn unpack(&self, layers: &[Unpack], progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<()> {
+    ///
+    /// All become visible together, after one sync: a layer is not worth one of its own, which writes out whatever else is
+    /// written on the same file system.
+    pub fn unpack(&self, layers: &[Unpack<'_>], progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<()> {
         // Whoever next looks for the chain id gets what is stored under it, and asks no more.
         for layer in layers {
             let chain = document::chain_id(layer.parent.as_ref(), &layer.diff_id);
@@ -97,7 +118,12 @@ impl Snapshots {
     }
 
     /// Makes the layers before `end` visible, after one sync for all.
-    fn commit(&self, layers: &[Unpack], staged: BTreeMap<usize, Staging>, end: Option<usize>) -> Result<()> {
+    fn commit(
+        &self,
+        layers: &[Unpack<'_>],
+        staged: BTreeMap<usize, Staging>,
+        end: Option<usize>,
+    ) -> Result<()> {
         let whole: Vec<_> =
             staged.into_iter().take_while(|(at, _)| end.is_none_or(|end| *at < end)).collect();
         if whole.is_empty() {
@@ -151,7 +177,20 @@ impl Batch<'_> {
         }
     }
 
-    fn one(&self, at: usize, layer: &Unpack, progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<Staging> {
+    fn one(
+        &self,
+        at: usize,
+        layer: &Unpack<'_>,
+        progress: &(dyn Fn(&Digest, u64) + Sync),
+    ) -> Result<Staging> {
+        let awaited;
+        let blob = match &layer.blob {
+            Blob::There(file) => file,
+            Blob::Awaited(wait) => {
+                awaited = wait(&|| self.state().failed.is_some())?;
+                &awaited
+            }
+        };
         let staging = self.store.stage()?;
         let driver = &self.store.driver;
         // What holds all that is below begins with it.
@@ -172,7 +211,7 @@ impl Batch<'_> {
             squash: self.store.squash,
             skip_devices: !is_host,
         };
-        let fds = [layer.blob.as_fd(), spill.as_fd(), raw.as_fd()];
+        let fds = [blob.as_fd(), spill.as_fd(), raw.as_fd()];
         let mut worker = self.store.workers.start(Root::plain(&tree), job, &fds)?;
         let (diff_id, size, entries) = loop {
             match worker.report()? {
@@ -214,7 +253,7 @@ impl Batch<'_> {
     }
 
     /// The directories of all layers below, topmost first, once they are complete.
-    fn wait_for_parents(&self, at: usize, layer: &Unpack) -> Result<Vec<PathBuf>> {
+    fn wait_for_parents(&self, at: usize, layer: &Unpack<'_>) -> Result<Vec<PathBuf>> {
         let mut state = self.state();
         loop {
             if state.failed.is_some() {

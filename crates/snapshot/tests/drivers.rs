@@ -66,7 +66,7 @@ fn suite(dir: &Path, driver: DriverKind) {
         assert_eq!(store.check(&layer).unwrap(), []);
     }
     let key = Key::container("one").unwrap();
-    store.prepare(&key, Some(&top), (0, 0)).unwrap();
+    store.prepare(&key, Some(&top), (0, 0), true).unwrap();
     let root = mount(&store.mounts(&key).unwrap(), &dir.join("one"));
 
     // Layers are stacked.
@@ -137,7 +137,7 @@ fn suite(dir: &Path, driver: DriverKind) {
     let committed = unpack(&store, Some(&top), &tar).unwrap();
     assert_eq!(store.check(&committed).unwrap(), []);
     let second = Key::container("two").unwrap();
-    store.prepare(&second, Some(&committed), (0, 0)).unwrap();
+    store.prepare(&second, Some(&committed), (0, 0), true).unwrap();
     let copy = mount(&store.mounts(&second).unwrap(), &dir.join("two"));
     let mut was = describe(&root);
     was.remove("a/socket").unwrap();
@@ -245,7 +245,7 @@ fn btrfs() {
         assert_eq!(String::from_utf8_lossy(&left.stdout), "");
         let error = Snapshots::open(&scratch.0.join("ext"), DriverKind::Btrfs, Ids::Host)
             .unwrap()
-            .prepare(&Key::container("x").unwrap(), None, (0, 0))
+            .prepare(&Key::container("x").unwrap(), None, (0, 0), true)
             .unwrap_err();
         assert!(error.hints().contains(&"this is no btrfs"), "{error:?}");
         assert!(run("umount", &["--lazy", "mnt"]));

@@ -35,7 +35,7 @@ fn what_is_there_survives_a_power_cut() {
         let chain = {
             let store = store(&dir);
             let chain = unpack(&store, None, &layer()).unwrap();
-            store.prepare(&key, Some(&chain), (0, 0)).unwrap();
+            store.prepare(&key, Some(&chain), (0, 0), true).unwrap();
             chain
         };
         disk.cut_power();

@@ -278,7 +278,7 @@ fn memory_stays_bounded() {
         chain: diff_id.clone(),
         parent: None,
         diff_id: diff_id.clone(),
-        blob: File::open(&path).unwrap(),
+        blob: File::open(&path).unwrap().into(),
     };
     match store.unpack(&[layer], &|_, _| {}) {
         Ok(()) => assert_eq!(store.check(&diff_id).unwrap(), []),
@@ -318,7 +318,7 @@ fn a_full_disk_gets_its_space_back() {
             write(&[0; 1024]);
             let diff_id: Digest = hasher.finish();
             let blob = blob(&bytes.finish().unwrap());
-            let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id, blob };
+            let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id, blob: blob.into() };
             let free = || {
                 let dir = File::open(disk.path()).unwrap();
                 let stat = taru_sys::fs::fstatfs(std::os::fd::AsFd::as_fd(&dir)).unwrap();

@@ -88,7 +88,7 @@ fn directories_that_are_not_named_keep_the_attributes_of_the_layers_below() {
     for tar in [&first, &second, &third] {
         let diff_id = Digest::of(tar);
         let chain = chain(below.as_ref(), &diff_id);
-        layers.push(Unpack { chain: chain.clone(), parent: below.clone(), diff_id, blob: blob(tar) });
+        layers.push(Unpack { chain: chain.clone(), parent: below.clone(), diff_id, blob: blob(tar).into() });
         below = Some(chain);
     }
     store.unpack(&layers, &|_, _| {}).unwrap();
@@ -111,8 +111,8 @@ fn directories_that_are_not_named_keep_the_attributes_of_the_layers_below() {
     assert_eq!((again.mode() & 0o7777, again.uid()), (0o755, 0));
 
     let key = Key::container("c1").unwrap();
-    store.prepare(&key, below.as_ref(), (0, 0)).unwrap();
-    assert_eq!(store.prepare(&key, below.as_ref(), (0, 0)).unwrap_err().kind(), Kind::Exists);
+    store.prepare(&key, below.as_ref(), (0, 0), true).unwrap();
+    assert_eq!(store.prepare(&key, below.as_ref(), (0, 0), true).unwrap_err().kind(), Kind::Exists);
     let Rootfs::Overlay { lower, upper, work } = store.mounts(&key).unwrap() else { panic!() };
     assert_eq!(lower.len(), 3);
     assert!(lower[0].ends_with("tree") && upper.is_dir() && work.is_dir());
@@ -130,7 +130,7 @@ fn what_is_not_the_layer_named_is_never_visible() {
     let store = store(&scratch.0);
     let tar = Tar::new().file("a", b"a").end();
     let wrong = Digest::of(b"something else");
-    let layer = Unpack { chain: wrong.clone(), parent: None, diff_id: wrong, blob: blob(&tar) };
+    let layer = Unpack { chain: wrong.clone(), parent: None, diff_id: wrong, blob: blob(&tar).into() };
     let error = store.unpack(&[layer], &|_, _| {}).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.chain().to_string().contains("verify the diff id"), "{error:?}");

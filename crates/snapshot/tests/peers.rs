@@ -101,7 +101,7 @@ fn layers_that_are_written_are_read_by_gnu_tar_and_umoci() {
     let scratch = Scratch::new();
     let store = store(&scratch.0.join("store"));
     let key = Key::container("c").unwrap();
-    store.prepare(&key, None, (0, 0)).unwrap();
+    store.prepare(&key, None, (0, 0), true).unwrap();
     let Rootfs::Overlay { upper, .. } = store.mounts(&key).unwrap() else { panic!() };
     plant(&upper);
     let was = describe(&upper);

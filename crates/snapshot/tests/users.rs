@@ -107,7 +107,7 @@ fn ids_of_a_container_are_shifted_back() {
     let base = Tar::new().dir("./", 0o755).dir("dir", 0o755).file("dir/old", b"1").file("gone", b"").end();
     let base = unpack(&store, None, &base).unwrap();
     let key = Key::container("c").unwrap();
-    store.prepare(&key, Some(&base), (BASE, BASE)).unwrap();
+    store.prepare(&key, Some(&base), (BASE, BASE), true).unwrap();
     let Rootfs::Overlay { upper, .. } = store.mounts(&key).unwrap() else { panic!() };
     let place = fs::metadata(upper.parent().unwrap()).unwrap();
     assert_eq!((place.mode() & 0o777, place.uid(), place.gid()), (0o710, 0, BASE));

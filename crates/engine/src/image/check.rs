@@ -124,7 +124,7 @@ fn mend(
         for layer in &layers {
             lease.protect_layer(&layer.chain)?;
         }
-        if let Err(e) = unpack::unpack(images, &found.document, &layers, progress) {
+        if let Err(e) = unpack::unpack(images, &found.document, &layers, &|_, _| Ok(()), progress) {
             failed = Some(e.hint(format!("`taru pull {name}` brings back what is missing")));
         }
     }

@@ -24,7 +24,7 @@ use super::{Images, names, unpack};
 
 /// How many layers are fetched at a time; more only divides the bandwidth.
 const AT_ONCE: usize = 3;
-/// How long to wait for somebody else who fetches the same layer, before looking again.
+/// How long to wait for somebody else, who fetches or unpacks a layer, before looking again.
 const BUSY: Duration = Duration::from_millis(50);
 /// How much is read of a layer at a time.
 const CHUNK: usize = 1 << 20;
@@ -174,17 +174,11 @@ impl Source<'_> {
                     })
                 })
                 .collect();
-            let mut at = 0;
-            while at < wanted.len() && first.is_none() {
-                let ready = state.wait_ready(at, &cancel);
-                if ready == at {
-                    break;
-                }
-                if let Err(e) = unpack::unpack(self.images, manifest, &wanted[at..ready], progress) {
-                    state.stop(&cancel);
-                    first = Some(e);
-                }
-                at = ready;
+            // All in one go, though most are still on their way: what is unpacked is synced once for all layers.
+            let wait = |at, is_vain: &dyn Fn() -> bool| state.wait(at, &cancel, is_vain);
+            let unpacked = unpack::unpack(self.images, manifest, &wanted, &wait, progress);
+            if unpacked.is_err() {
+                state.stop(&cancel);
             }
             for fetcher in fetchers {
                 let failed = fetcher
@@ -192,6 +186,8 @@ impl Source<'_> {
                     .unwrap_or_else(|_| Err(Error::new(Kind::System, "fetch a layer: a panic")));
                 first = first.take().or(failed.err());
             }
+            // What did not come was not unpacked either: the first cause counts.
+            first = first.take().or(unpacked.err());
         });
         first.map_or(Ok(()), Err)
     }
@@ -291,18 +287,18 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until the layer `at` is there; how far from it all are. `at` itself if it will never be.
-    fn wait_ready(&self, at: usize, cancel: &AtomicBool) -> usize {
+    /// Waits until the layer `at` is there.
+    ///
+    /// # Errors
+    /// It will never be: its fetch has failed, or another layer.
+    fn wait(&self, at: usize, cancel: &AtomicBool, is_vain: &dyn Fn() -> bool) -> Result<()> {
         let mut state = self.lock();
-        loop {
-            if cancel.load(Ordering::Relaxed) {
-                return at;
+        while state.there.get(at) != Some(&true) {
+            if cancel.load(Ordering::Relaxed) || is_vain() {
+                return Err(Error::new(Kind::State, "wait for the layer: another one has failed"));
             }
-            let ready = state.there.iter().skip(at).take_while(|there| **there).count();
-            if ready > 0 {
-                return at + ready;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self.changed.wait_timeout(state, BUSY).unwrap_or_else(PoisonError::into_inner);
         }
+        Ok(())
     }
 }

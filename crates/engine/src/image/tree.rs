@@ -65,7 +65,7 @@ pub(crate) fn prepare(
 ) -> Result<Rootfs> {
     let snapshots = &engine.images()?.snapshots;
     let key = Key::container(&record.id)?;
-    match snapshots.prepare(&key, chain, maps.root()) {
+    match snapshots.prepare(&key, chain, maps.root(), record.config()?.is_durable()) {
         Err(e) if e.kind() == Kind::Exists => {}
         Err(e) if e.kind() == Kind::NotFound => {
             return Err(e.hint("a layer of its image is missing: `taru store check` tells which"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use taru_content::Lease;
 use taru_oci::{Digest, Image, Manifest, document, media};
-use taru_snapshot::Unpack;
+use taru_snapshot::{Blob, Unpack};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use super::Images;
@@ -48,12 +48,23 @@ pub fn plan(manifest: &Manifest, config: &Image) -> Result<Vec<Layer>> {
     Ok(layers)
 }
 
-/// Unpacks those of `layers`, which follow one another, that are not on disk. Their blobs are in the store.
+/// Waits until the blob of the layer at this place in the manifest is in the store. It is given a function that tells
+/// whether it waits in vain.
+pub type Wait<'w> = dyn Fn(usize, &dyn Fn() -> bool) -> Result<()> + Sync + 'w;
+
+/// Unpacks those of `layers`, which follow one another, that are not on disk. Each begins when `wait` says that its blob is in
+/// the store.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for a layer that is not what its digest says, or tries to lead out of its root; any error of the
 /// file system. Nothing of a layer that failed is left.
-pub fn unpack(images: &Images, manifest: &Manifest, layers: &[Layer], progress: &dyn Progress) -> Result<()> {
+pub fn unpack(
+    images: &Images,
+    manifest: &Manifest,
+    layers: &[Layer],
+    wait: &Wait<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
     let mut wanted = Vec::new();
     let mut names = BTreeMap::new();
     for layer in layers {
@@ -62,14 +73,17 @@ pub fn unpack(images: &Images, manifest: &Manifest, layers: &[Layer], progress: 
             progress.end(Step::Unpack, &blob.digest, true);
             continue;
         }
-        let (file, size) = images.content.open_blob(&blob.digest)?;
-        progress.begin(Step::Unpack, &blob.digest, size);
         names.insert(layer.chain.clone(), blob.digest.clone());
         wanted.push(Unpack {
             chain: layer.chain.clone(),
             parent: layer.parent.clone(),
             diff_id: layer.diff_id.clone(),
-            blob: file,
+            blob: Blob::Awaited(Box::new(|is_vain| {
+                wait(layer.at, is_vain)?;
+                let (file, size) = images.content.open_blob(&blob.digest)?;
+                progress.begin(Step::Unpack, &blob.digest, size);
+                Ok(file)
+            })),
         });
     }
     images.snapshots.unpack(&wanted, &|chain, bytes| {
@@ -99,7 +113,7 @@ pub fn ensure(images: &Images, lease: &Lease, found: &Found, progress: &dyn Prog
     for layer in &found.document.layers {
         lease.protect_blob(&layer.digest)?;
     }
-    unpack(images, &found.document, &layers, progress)
+    unpack(images, &found.document, &layers, &|_, _| Ok(()), progress)
         .context(|| format!("unpack image `{}`", found.name))
         .map_err(|e| match e.kind() {
             Kind::NotFound => e.hint(format!("`taru pull {}` brings back what is missing", found.name)),

@@ -44,7 +44,7 @@ fn unpack(arguments: &[String]) -> Result<()> {
     let store = Snapshots::open(Path::new(dir), DriverKind::Overlay, ids)?;
     let diff_id: Digest = diff_id.parse()?;
     let blob = File::open(blob).context(|| format!("open `{blob}`"))?;
-    let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id: diff_id.clone(), blob };
+    let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id: diff_id.clone(), blob: blob.into() };
     store.unpack(&[layer], &|_, _| {})?;
     let broken = store.check(&diff_id)?;
     if !broken.is_empty() {

@@ -52,7 +52,7 @@ pub(crate) fn is_root(test: &str) -> bool {
 pub(crate) fn unpack(store: &Snapshots, parent: Option<&Digest>, tar: &[u8]) -> Result<Digest> {
     let diff_id = Digest::of(tar);
     let chain = chain(parent, &diff_id);
-    let layer = Unpack { chain: chain.clone(), parent: parent.cloned(), diff_id, blob: blob(tar) };
+    let layer = Unpack { chain: chain.clone(), parent: parent.cloned(), diff_id, blob: blob(tar).into() };
     store.unpack(&[layer], &|_, _| {}).map(|()| chain)
 }
 
