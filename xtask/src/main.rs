@@ -47,7 +47,7 @@ enum Task {
     CrunSuite(crun_suite::Arguments),
     /// Run a command, or `test` for every integration test, on a kernel with all controllers on cgroup v2
     Vm(vm::Arguments),
-    /// Measure taru-runtime beside crun and runc
+    /// Measure taru beside its peers: runtimes, or engines of images
     Bench(bench::Arguments),
     /// Run a command in namespaces and control groups of its own
     Sandbox(sandbox::Arguments),

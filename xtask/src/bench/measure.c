@@ -1,8 +1,9 @@
 /* measure RUNS CASE [-- CASE]...
  *
  * Runs each case once, then each once again, RUNS times over: what disturbs the machine disturbs all cases alike.
- * A case is one or more commands, separated by the word `-+`; in a word `%n` stands for the number of the run, and
- * `%-` for a `-`.
+ * A case is one or more commands, separated by the word `-+`; behind `-~` in its place stands one whose time and memory do
+ * not count. In a word `%n` stands for the number of the run, and `%-` for a `-`. The word `-=` ends a case but for its
+ * sums: the commands behind it are another case that includes it.
  * For every run of every case prints a line `CASE NANOSECONDS KIBIBYTES`: the wall time of all its commands from
  * fork to exit, and the largest peak of resident memory among them. A command that fails ends everything. */
 #define _GNU_SOURCE
@@ -88,20 +89,26 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (int number = 0; number < atoi(argv[1]); number++) {
-		int which = 0, from = 2;
-		long long time = 0;
-		long peak = 0;
+		int which = 0, from = 2, counts = 1;
+		long long time = 0, unused_time;
+		long peak = 0, unused_peak;
 		for (int at = 2; at <= argc; at++) {
 			int ends = at == argc || !strcmp(argv[at], "--");
-			if (!ends && strcmp(argv[at], "-+"))
+			int laps = !ends && !strcmp(argv[at], "-=");
+			int excludes = !ends && !strcmp(argv[at], "-~");
+			if (!ends && !laps && !excludes && strcmp(argv[at], "-+"))
 				continue;
 			if (at > from)
-				run(argv + from, at - from, number, &time, &peak);
+				run(argv + from, at - from, number, counts ? &time : &unused_time,
+				    counts ? &peak : &unused_peak);
 			from = at + 1;
-			if (ends) {
+			counts = !excludes;
+			if (ends || laps) {
 				printf("%d %lld %ld\n", which++, time, peak);
-				time = peak = 0;
+				fflush(stdout);
 			}
+			if (ends)
+				time = peak = 0;
 		}
 	}
 	return 0;

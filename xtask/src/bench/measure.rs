@@ -10,19 +10,72 @@ use super::bundle::Bundle;
 use crate::workspace;
 
 /// One or more commands that are timed together; `%n` in a word is the number of the round.
-pub(super) struct Case(Vec<Vec<String>>);
+#[derive(Clone)]
+pub(super) struct Case(Vec<Step>);
+
+#[derive(Clone)]
+enum Step {
+    Timed(Vec<String>),
+    Untimed(Vec<String>),
+    Lap,
+}
 
 impl Case {
     pub(super) fn new(program: &Path, words: &[&str]) -> Case {
         let mut command = vec![program.display().to_string()];
         command.extend(words.iter().map(|word| (*word).to_owned()));
-        Case(vec![command])
+        Case(vec![Step::Timed(command)])
+    }
+
+    /// A script for the shell, which ends at its first command that fails.
+    pub(super) fn shell(script: &str) -> Case {
+        Case::new(Path::new("sh"), &["-euc", script])
+    }
+
+    /// Nothing.
+    pub(super) fn nothing() -> Case {
+        Case(Vec::new())
     }
 
     /// The same, followed by another.
     pub(super) fn then(mut self, next: Case) -> Case {
         self.0.extend(next.0);
         self
+    }
+
+    /// The same, of which nothing counts.
+    pub(super) fn untimed(self) -> Case {
+        let quiet = |step| match step {
+            Step::Timed(words) => Step::Untimed(words),
+            other => other,
+        };
+        Case(self.0.into_iter().map(quiet).collect())
+    }
+
+    /// A sample of what was timed until here; another at the end includes it.
+    pub(super) fn lap(mut self) -> Case {
+        self.0.push(Step::Lap);
+        self
+    }
+
+    fn samples(&self) -> usize {
+        1 + self.0.iter().filter(|step| matches!(step, Step::Lap)).count()
+    }
+
+    /// As `measure` is told it.
+    fn words(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for (at, step) in self.0.iter().enumerate() {
+            let (mark, words) = match step {
+                Step::Timed(words) => ((at > 0).then_some("-+"), words.as_slice()),
+                Step::Untimed(words) => (Some("-~"), words.as_slice()),
+                Step::Lap => (Some("-="), [].as_slice()),
+            };
+            all.extend(mark.map(str::to_owned));
+            // The word that parts cases may be a word of a command too.
+            all.extend(words.iter().map(|word| if word == "--" { "%-%-".to_owned() } else { word.clone() }));
+        }
+        all
     }
 }
 
@@ -89,12 +142,17 @@ impl Measure {
         Measure { dir: self.dir.clone(), rounds }
     }
 
+    /// How many rounds it is asked for.
+    pub(super) fn count(&self) -> u32 {
+        self.rounds
+    }
+
     /// What the kernel alone charges, as a case beside the runtimes'.
     pub(super) fn floor(&self, bundle: &Bundle) -> Result<Case> {
         Ok(Case::new(&self.dir.join("floor"), &[&bundle.rootfs(), "floor-%n"]))
     }
 
-    /// Runs all cases once a round, and returns a sample for each.
+    /// Runs all cases once a round, and returns a sample for each, and for each lap.
     pub(super) fn run(&self, cases: &[Case]) -> Result<Vec<Sample>> {
         let mut command = Command::new(self.dir.join("measure"));
         command.arg(self.rounds.to_string());
@@ -102,20 +160,15 @@ impl Measure {
             if n > 0 {
                 command.arg("--");
             }
-            for (step, words) in case.0.iter().enumerate() {
-                if step > 0 {
-                    command.arg("-+");
-                }
-                // The word that parts cases may be a word of a command too.
-                command.args(words.iter().map(|word| if word == "--" { "%-%-" } else { word.as_str() }));
-            }
+            command.args(case.words());
         }
-        read(&workspace::output(&mut command)?, cases.len())
+        read(&workspace::output(&mut command)?, cases.iter().map(Case::samples).sum())
     }
 
     /// Runs a case once, for what it does.
     pub(super) fn once(&self, case: &Case) -> Result<()> {
-        for words in &case.0 {
+        for step in &case.0 {
+            let (Step::Timed(words) | Step::Untimed(words)) = step else { continue };
             // A container left running keeps what it was given open.
             let dull = || fs::File::options().read(true).write(true).open("/dev/null");
             let what = || "open `/dev/null`";

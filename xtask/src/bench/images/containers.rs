@@ -1,0 +1,53 @@
+//! Containers of an image, and images of containers: `run` and `build`.
+
+use taru_stdx::Result;
+
+use super::disk;
+use super::setting::{Bench, Peers};
+use crate::bench::measure::Case;
+use crate::bench::table::{self, Row};
+
+/// The whole command, beside the runtime alone in the same files.
+pub(super) fn run(bench: &Bench) -> Result<()> {
+    let e = &bench.engines;
+    let name = bench.registry.name("one");
+    bench.fill(&name)?;
+    let bundle = disk::bundle(&bench.dir.join("rootfs"), &e.stores, &bench.runtime)?;
+    let state = e.store("runtime");
+    let cases = [
+        e.taru("taru", &["run", "--rm", &name, "/bin/true"]),
+        e.podman("podman", &["run", "--rm", "--network", "none", &name, "/bin/true"]),
+        Case::new(&bench.runtime, &["--root", &state, "run", "--bundle", &bundle, "run-%n"]),
+    ];
+    let measure = bench.measure.rounds(bench.measure.count().max(20));
+    let s = measure.run(&cases)?;
+    let cells = [Row::time(&s[0]), Row::time(&s[1])];
+    table::print_some("`run --rm IMAGE true`", &[Some(&cells[0]), Some(&cells[1]), None, None]);
+    println!(
+        "| of which `taru-runtime run` | {} ({:.2}x) | | | |",
+        Row::time(&s[2]),
+        s[0].median() / s[2].median()
+    );
+    bench.empty()
+}
+
+pub(super) fn build(bench: &Bench) -> Result<()> {
+    let e = &bench.engines;
+    let name = bench.registry.name("one");
+    bench.fill(&name)?;
+    let context = disk::context(&name, &bench.dir.join("added"), &e.stores)?;
+    let ours = |more: &[&str]| {
+        e.taru("taru", &[&["build", "--quiet", "-t", "localhost/built:1"], more, &[&context]].concat())
+    };
+    let theirs = |more: &[&str]| {
+        let words = ["bud", "--layers", "--quiet", "--network", "host", "-t", "localhost/built:1"];
+        e.buildah("buildah", &[&words[..], more, &[&context]].concat())
+    };
+    for (what, more) in [("cold", &["--no-cache"][..]), ("cached", &[])] {
+        let cases = [e.settle().then(ours(more)), bench.durably(e.settle(), theirs(more), Case::nothing())];
+        let s = bench.measure.run(&cases)?;
+        let row = Peers { ours: &s[0], podman: None, containerd: None, buildah: Some([&s[1], &s[2]]) };
+        row.print(&format!("build of ten steps, {what}"));
+    }
+    bench.empty()
+}

@@ -1,0 +1,98 @@
+//! What is on the disk and on the wire around a measurement.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use taru_stdx::{Context, Error, Kind, Result};
+
+use crate::workspace;
+
+/// The directory of all stores; dropped, it is removed.
+pub(super) struct Stores {
+    path: PathBuf,
+}
+
+impl Stores {
+    /// An empty one below `dir`. Until the sandbox ends, what the peers keep for all stores of a host (which blobs they have
+    /// seen where) is in memory, so that nobody finds anything of a round before, or of this host.
+    pub(super) fn make(dir: &Path) -> Result<Stores> {
+        let stores = Stores { path: dir.join("stores") };
+        stores.remove();
+        fs::create_dir_all(&stores.path).context(|| format!("create `{}`", stores.path.display()))?;
+        // Where there is no such directory podman makes one.
+        for shared in ["/var/lib/containers", "/var/tmp"] {
+            fs::create_dir_all(shared).context(|| format!("create `{shared}`"))?;
+        }
+        workspace::check(Command::new("mount").args(["-t", "tmpfs", "cache", "/var/lib/containers"]))?;
+        // Blobs on their way lie in /var/tmp: on the same disk as the store, and not this host's.
+        let tmp = stores.path.join("tmp");
+        fs::create_dir_all(&tmp).context(|| format!("create `{}`", tmp.display()))?;
+        workspace::check(Command::new("mount").arg("--bind").arg(&tmp).arg("/var/tmp"))?;
+        Ok(stores)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn remove(&self) {
+        let _ = Command::new("umount").args(["-R", "/var/tmp"]).stderr(Stdio::null()).status();
+        let _ = Command::new("rm").arg("-rf").arg(&self.path).status();
+    }
+}
+
+impl Drop for Stores {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// Bytes that came over the loopback of this network namespace so far.
+pub(super) fn received() -> Result<u64> {
+    let what = || "read `/proc/net/dev`";
+    let text = fs::read_to_string("/proc/net/dev").context(what)?;
+    let mut counts = text.lines().filter_map(|line| line.trim().strip_prefix("lo:"));
+    counts
+        .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| Error::new(Kind::System, what()))
+}
+
+/// Bytes that a directory takes on the disk.
+pub(super) fn used(dir: &str) -> Result<u64> {
+    workspace::check(Command::new("sync").args(["-f", dir]))?;
+    let text = workspace::output(Command::new("du").args(["-s", "-x", "-B1", dir]))?;
+    let number = text.split_whitespace().next().and_then(|n| n.parse().ok());
+    number.ok_or_else(|| Error::new(Kind::System, format!("read what `du` says of `{dir}`")))
+}
+
+/// A bundle that runs `true` in `rootfs`, as the runtime alone is given it.
+pub(super) fn bundle(rootfs: &Path, stores: &Path, runtime: &Path) -> Result<String> {
+    let dir = stores.join("bundle");
+    fs::create_dir_all(&dir).context(|| format!("create `{}`", dir.display()))?;
+    workspace::check(Command::new(runtime).arg("spec").current_dir(&dir).stdin(Stdio::null()))?;
+    let config = dir.join("config.json");
+    let text = fs::read_to_string(&config).context(|| format!("read `{}`", config.display()))?;
+    let mut spec: Value = serde_json::from_str(&text).context(|| format!("read `{}`", config.display()))?;
+    spec["process"]["terminal"] = json!(false);
+    spec["process"]["args"] = json!(["/bin/true"]);
+    spec["root"]["path"] = json!(rootfs);
+    fs::write(&config, spec.to_string()).context(|| format!("write `{}`", config.display()))?;
+    Ok(dir.display().to_string())
+}
+
+/// A directory to build from: a Dockerfile of ten steps over the image `base`, and the files of `added`.
+pub(super) fn context(base: &str, added: &Path, stores: &Path) -> Result<String> {
+    let dir = stores.join("context");
+    fs::create_dir_all(&dir).context(|| format!("create `{}`", dir.display()))?;
+    workspace::check(Command::new("cp").arg("-r").arg(added).arg(dir.join("added")))?;
+    let mut text = format!("FROM {base}\nENV A=1\nWORKDIR /srv\nCOPY added /opt/added\n");
+    for step in 0..5 {
+        text.push_str(&format!("RUN mkdir -p /srv/{step} && echo {step} > /srv/{step}/file\n"));
+    }
+    text.push_str("COPY Dockerfile /opt/Dockerfile\nCMD [\"/bin/true\"]\n");
+    let file = dir.join("Dockerfile");
+    fs::write(&file, text).context(|| format!("write `{}`", file.display()))?;
+    Ok(dir.display().to_string())
+}

@@ -1,0 +1,112 @@
+//! From a registry to files.
+
+use taru_stdx::Result;
+
+use super::disk;
+use super::engines::Engines;
+use super::setting::{Bench, Peers};
+use crate::bench::measure::Case;
+use crate::bench::table::{self, Row};
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// Each image into an empty store, unpacked.
+pub(super) fn pull(bench: &Bench) -> Result<()> {
+    let e = &bench.engines;
+    for (image, what) in [("one", "one layer"), ("twelve", "12 layers, 300 MB"), ("small", "50 000 files")] {
+        let name = bench.registry.name(image);
+        let cases = [
+            e.settle().then(e.taru("taru-%n", &["pull", "--quiet", &name])).then(e.remove("taru-%n")),
+            bench.durably(
+                e.settle(),
+                e.podman("podman-%n", &["pull", "--quiet", "--tls-verify=false", &name]),
+                e.remove("podman-%n"),
+            ),
+            bench.durably(
+                e.containerd("ctr-%n").then(e.settle()),
+                e.ctr("ctr-%n", &["images", "pull", "--plain-http", &name]),
+                e.end_containerd("ctr-%n"),
+            ),
+        ];
+        let s = bench.measure.run(&cases)?;
+        let row = Peers {
+            ours: &s[0],
+            podman: Some([&s[1], &s[2]]),
+            containerd: Some([&s[3], &s[4]]),
+            buildah: None,
+        };
+        row.print(&format!("pull, {what}"));
+        let daemon = Engines::containerd_peak().map(|peak| Row::mebibytes(peak / 1024.0));
+        let (ours, podman) = (Row::peak(&s[0]), Row::peak(&s[1]));
+        table::print_some(
+            &format!("its peak memory, {what}"),
+            &[Some(&ours), Some(&podman), daemon.as_ref(), None],
+        );
+    }
+    Ok(())
+}
+
+/// The last layer of another image is all that is fetched and written, or is not.
+pub(super) fn shared(bench: &Bench) -> Result<()> {
+    let e = &bench.engines;
+    let (first, second) = (bench.registry.name("twelve"), bench.registry.name("sibling"));
+    let pulls = [
+        (
+            "taru",
+            e.taru("taru-0", &["pull", "--quiet", &first]),
+            e.taru("taru-0", &["pull", "--quiet", &second]),
+        ),
+        (
+            "podman",
+            e.podman("podman-0", &["pull", "--quiet", "--tls-verify=false", &first]),
+            e.podman("podman-0", &["pull", "--quiet", "--tls-verify=false", &second]),
+        ),
+    ];
+    let (mut fetched, mut written) = (Vec::new(), Vec::new());
+    for (engine, first, second) in pulls {
+        let store = format!("{engine}-0");
+        bench.measure.once(&first)?;
+        let (received, used) = (disk::received()?, disk::used(&e.store(&store))?);
+        bench.measure.once(&second)?;
+        fetched.push(Row::mebibytes((disk::received()? - received) as f64 / MIB));
+        written.push(Row::mebibytes(disk::used(&e.store(&store))?.saturating_sub(used) as f64 / MIB));
+        bench.measure.once(&e.remove(&store))?;
+    }
+    for (what, rows) in [("fetched", fetched), ("written", written)] {
+        table::print_some(
+            &format!("{what} for a second image, 11 of 12 layers shared"),
+            &[rows.first(), rows.get(1), None, None],
+        );
+    }
+    Ok(())
+}
+
+/// Layers whose blobs are there, beside the same blobs decompressed into nothing.
+pub(super) fn unpack(bench: &Bench) -> Result<()> {
+    let e = &bench.engines;
+    for image in ["one", "twelve", "small"] {
+        let name = bench.registry.name(image);
+        bench.measure.once(&e.taru("taru-0", &["pull", "--quiet", &name]))?;
+        let store = e.store("taru-0");
+        let is_layer = "[ \"$(head -c 2 $blob | od -An -tx1)\" = ' 1f 8b' ]";
+        let decompress = format!(
+            "for blob in {store}/content/blobs/sha256/*; do ! {is_layer} || gzip -dc $blob; done > /dev/null"
+        );
+        let cases = [
+            Case::shell(&format!("rm -rf {store}/snapshot/layers/*"))
+                .untimed()
+                .then(e.settle())
+                .then(e.taru("taru-0", &["pull", "--quiet", &name])),
+            Case::shell(&decompress),
+        ];
+        let s = bench.measure.run(&cases)?;
+        println!(
+            "| unpack alone, `{image}` | {}; `gzip -dc` alone: {} ({:.2}x) | | | |",
+            Row::seconds(&s[0]),
+            Row::seconds(&s[1]),
+            s[0].median() / s[1].median()
+        );
+        bench.measure.once(&e.remove("taru-0"))?;
+    }
+    Ok(())
+}
