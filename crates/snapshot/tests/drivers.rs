@@ -156,7 +156,7 @@ fn suite(dir: &Path, driver: DriverKind) {
         assert_eq!(store.check(layer).unwrap(), []);
     }
     let third = Key::container("three").unwrap();
-    store.prepare(&third, Some(&above), (0, 0)).unwrap();
+    store.prepare(&third, Some(&above), (0, 0), true).unwrap();
     let bare = mount(&store.mounts(&third).unwrap(), &dir.join("three"));
     let seen: Vec<String> = describe(&bare).into_keys().collect();
     assert_eq!(seen, ["", "etc", "etc/above", "etc/only"]);

@@ -27,7 +27,7 @@ fn no_other_descriptor_reaches_the_worker() {
     fd::set_cloexec(to.as_fd(), false).unwrap();
     let tar = Tar::new().file("a", &vec![7; 1 << 20]).end();
     let diff_id = Digest::of(&tar);
-    let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id, blob: blob(&tar) };
+    let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id, blob: blob(&tar).into() };
     // Once the worker reports, it does not end before it is told what directories inherit: it is alive in here.
     let open = Mutex::new(Some(to));
     let seen = Mutex::new(Vec::new());

@@ -138,7 +138,7 @@ fn what_is_not_the_layer_named_is_never_visible() {
     let base = unpack(&store, None, &Tar::new().file("b", b"b").end()).unwrap();
     let diff_id = Digest::of(&tar);
     for (chain, parent) in [(Digest::of(b"another"), None), (diff_id.clone(), Some(base.clone()))] {
-        let layer = Unpack { chain, parent, diff_id: diff_id.clone(), blob: blob(&tar) };
+        let layer = Unpack { chain, parent, diff_id: diff_id.clone(), blob: blob(&tar).into() };
         let error = store.unpack(&[layer], &|_, _| {}).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid);
         assert!(error.chain().to_string().contains("chain id"), "{error:?}");
