@@ -189,17 +189,22 @@ impl Cache {
         for name in ["records", "blobs"] {
             std::fs::create_dir_all(dir.join(name)).context(what)?;
         }
-        for layer in layers {
-            let Some(key) = &layer.key else { continue };
+        let blobs = dir.join("blobs");
+        for layer in layers.iter().filter(|layer| layer.key.is_some()) {
             let (mut blob, size) = content.open_blob(&layer.descriptor.digest)?;
-            let path = dir.join("blobs").join(layer.descriptor.digest.hex());
+            let path = blobs.join(layer.descriptor.digest.hex());
             if std::fs::metadata(&path).map_or(0, |m| m.len()) != size {
-                let staged = path.with_extension("part");
+                let staged = path.with_extension(format!("{}.part", std::process::id()));
                 let mut out = std::fs::File::create(&staged).context(what)?;
                 std::io::copy(&mut blob, &mut out).context(what)?;
                 out.sync_all().context(what)?;
                 std::fs::rename(&staged, &path).context(what)?;
             }
+        }
+        // No record outlives a power cut without its blob.
+        std::fs::File::open(&blobs).and_then(|blobs| blobs.sync_all()).context(what)?;
+        for layer in layers {
+            let Some(key) = &layer.key else { continue };
             let text = serde_json::to_vec(layer).context(what)?;
             replace(&dir.join("records").join(key.hex()), &text, 0o644, Sync::Durable)?;
         }

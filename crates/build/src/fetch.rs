@@ -26,11 +26,10 @@ pub(crate) struct Fetched {
 /// Fetches `url`; its content must have the digest `checksum`, if there is one.
 ///
 /// # Errors
-/// What the server says; [`Kind::Invalid`] for another digest; any error of writing.
+/// What the server says; [`Kind::Invalid`] for another digest; [`Kind::Limit`] for more than [`limits::DOWNLOAD`]; any error of writing.
 pub(crate) fn fetch(client: &Client, url: &str, checksum: Option<&Digest>, tmp: &Path) -> Result<Fetched> {
     let what = || format!("fetch `{url}`");
-    // It becomes a part of a layer.
-    let mut download = client.download(url, limits::LAYER_BYTES)?;
+    let mut download = client.download(url, limits::DOWNLOAD)?;
     let mut hasher = Hasher::new(checksum.map_or(Algorithm::Sha256, Digest::algorithm));
     let mut file = nameless(tmp)?;
     let (mut buffer, mut size) = (vec![0; 1 << 17], 0);

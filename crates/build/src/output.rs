@@ -178,7 +178,7 @@ fn make(
     }
 }
 
-/// Writes to a file that appears when it is whole, or to the standard output.
+/// Writes to a file that appears when it is whole and durable, or to the standard output.
 fn to_file(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let Some(path) = path else {
         let mut out = std::io::stdout().lock();
@@ -186,20 +186,31 @@ fn to_file(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<
         return out.flush().context(|| "write to the standard output");
     };
     let what = || format!("write `{}`", path.display());
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().ok_or_else(|| Error::invalid(format!("{}: no file name", what())))?);
-    name.push(format!(".{}.part", std::process::id()));
-    let staged = path.with_file_name(name);
-    let done = File::create(&staged).context(what).and_then(|file| {
+    let file_name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: no file name", what())))?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Never a file that is there already, nor what a link of that name leads to.
+    let (staged, file) = (0u32..)
+        .find_map(|number| {
+            let mut name = std::ffi::OsString::from(".");
+            name.push(file_name);
+            name.push(format!(".{}.{number}.part", std::process::id()));
+            let staged = dir.join(name);
+            match File::options().write(true).create_new(true).open(&staged) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => None,
+                file => Some(file.map(|file| (staged, file))),
+            }
+        })
+        .ok_or_else(|| Error::new(Kind::Limit, what()))?
+        .context(what)?;
+    let finish = || {
         let mut out = std::io::BufWriter::with_capacity(1 << 18, file);
         write(&mut out)?;
-        out.flush().context(what)?;
-        std::fs::rename(&staged, path).context(what)
-    });
-    if done.is_err() {
-        let _ = std::fs::remove_file(&staged);
-    }
-    done
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).context(what)?;
+        file.sync_all().context(what)?;
+        std::fs::rename(&staged, path).context(what)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).context(what)
+    };
+    finish().inspect_err(|_| drop(std::fs::remove_file(&staged)))
 }
 
 /// All files of a root, as one layer.

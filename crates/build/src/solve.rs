@@ -373,6 +373,8 @@ impl Build<'_> {
             for index in &order {
                 let (shared, slots) = (&shared, &slots);
                 scope.spawn(move || {
+                    // Where panics unwind (they do not in a release, which ends at once) the other stages must not wait
+                    // for one that will never be done.
                     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                         self.stage(*index, shared, slots)
                     }));

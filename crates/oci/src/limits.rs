@@ -63,7 +63,9 @@ pub const XZ_WINDOW: u32 = 64 << 20;
 pub const DOCKERFILE: u64 = 4 << 20;
 /// Files of a build's context that is an archive, or of an archive that ADD unpacks.
 pub const CONTEXT_ENTRIES: u64 = 2_000_000;
-/// Bytes of an archive that ADD unpacks.
+/// Bytes of a file that ADD fetches: what the largest images of disks are, and no disk that was not meant to be full.
+pub const DOWNLOAD: u64 = 16 << 30;
+/// Bytes of an archive that ADD unpacks, and of the files of a context that is an archive.
 pub const CONTEXT: u64 = 1 << 40;
 /// Bytes of one sparse file in it, which is read into memory.
 pub const SPARSE_IN_ARCHIVE: u64 = 64 << 20;

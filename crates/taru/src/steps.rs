@@ -42,7 +42,7 @@ impl Steps {
     }
 
     /// Takes away what is drawn.
-    pub fn end(&self, _failed: bool) {
+    pub fn end(&self) {
         if let Some(bars) = &self.bars {
             // A terminal that is gone is no failure.
             let _ = bars.clear();

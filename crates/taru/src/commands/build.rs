@@ -121,7 +121,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let progress = Steps::new(if args.quiet { Style::Quiet } else { args.progress });
     let open = || open(global);
     let built = taru_build::build(&open, &options, &mut std::io::stdin().lock(), &progress);
-    progress.end(built.is_err());
+    progress.end();
     let built = built?;
     if let Some(path) = &args.iidfile {
         let text = built.id.to_string();
