@@ -2,8 +2,9 @@
 //!
 //! ADD unpacks what is recognised by its content alone: gzip, zstd, xz and plain tar.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,37 +75,146 @@ fn plain<'a>(stream: impl BufRead + 'a, packed: Packed) -> Result<Box<dyn Read +
     })
 }
 
+/// Bytes that may be read for the headers of one entry: its name, the text of its link, its extended header and the map of
+/// its holes may each be as large as one of them. The reader of tars holds them in memory, and asks nobody how large.
+const HEADERS: u64 = 4 * limits::TAR_EXTENSION;
+
+/// A reader that gives no more bytes than it was allowed.
+struct Metered<'a, R> {
+    inner: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = u64::try_from(buffer.len()).unwrap_or(u64::MAX).min(self.left.get());
+        if wanted == 0 && !buffer.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("more than {HEADERS} bytes of headers of one entry"),
+            ));
+        }
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let count = self.inner.read(buffer.get_mut(..wanted).unwrap_or_default())?;
+        self.left.set(self.left.get().saturating_sub(count as u64));
+        Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for Metered<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+/// What is wrong with an archive that cannot be read on.
+fn broken(what: &str, e: io::Error) -> Error {
+    let kind = match e.kind() {
+        io::ErrorKind::FileTooLarge => Kind::Limit,
+        _ => Kind::Invalid,
+    };
+    Error::new(kind, what).because(e)
+}
+
+/// A number of a header; one that is not told (blank) is `otherwise`.
+fn number(field: &[u8], number: io::Result<u64>, otherwise: u32) -> Result<u32> {
+    if field.iter().all(|b| matches!(b, 0 | b' ')) && !field.is_empty() {
+        return Ok(otherwise);
+    }
+    let number = number.map_err(|e| Error::invalid("read a number of its header").because(e))?;
+    u32::try_from(number)
+        .map_err(|e| Error::invalid(format!("read the number {number} of its header")).because(e))
+}
+
+/// The device of a header.
+fn device(header: &tar::Header) -> Result<Device> {
+    let half = |half: io::Result<Option<u32>>| match half {
+        Ok(Some(half)) => Ok(half),
+        Ok(None) => Err(Error::invalid("read the number of its device: there is none")),
+        Err(e) => Err(Error::invalid("read the number of its device").because(e)),
+    };
+    Ok(Device::new(half(header.device_major())?, half(header.device_minor())?))
+}
+
+/// Whether entries of this type mean something outside a dump of tapes.
+fn is_known(kind: tar::EntryType) -> bool {
+    use tar::EntryType as T;
+    matches!(
+        kind,
+        T::Regular
+            | T::Continuous
+            | T::GNUSparse
+            | T::Directory
+            | T::Symlink
+            | T::Link
+            | T::Fifo
+            | T::Char
+            | T::Block
+    )
+}
+
 /// Unpacks the archive on `stream` into an empty directory of ours, as files of ours.
 ///
 /// # Errors
-/// [`Kind::Invalid`] for what is no archive; any error of the file system.
+/// [`Kind::Invalid`] for what is no archive; [`Kind::Limit`] for one larger than [`limits::CONTEXT`], or of more entries than
+/// [`limits::CONTEXT_ENTRIES`]; any error of the file system.
 pub(crate) fn unpack(stream: &mut dyn BufRead, dir: &Path) -> Result<()> {
     let what = || "unpack the context";
     let start = stream.fill_buf().context(what)?.to_vec();
-    let mut archive = tar::Archive::new(plain(stream, packed(&start))?);
+    let left = Cell::new(HEADERS);
+    let mut archive = tar::Archive::new(Metered { inner: plain(stream, packed(&start))?, left: &left });
     archive.set_preserve_permissions(true);
     archive.set_preserve_mtime(true);
     archive.set_unpack_xattrs(false);
-    let mut count = 0u64;
-    for entry in archive.entries().context(what)? {
-        let mut entry = entry.map_err(|e| Error::invalid(what()).because(e))?;
+    let (mut count, mut bytes) = (0u64, 0u64);
+    let mut entries = archive.entries().context(what)?;
+    loop {
+        left.set(HEADERS);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(|e| broken(what(), e))?;
+        left.set(u64::MAX);
         count += 1;
-        if count > limits::CONTEXT_ENTRIES {
-            return Err(Error::new(
-                Kind::Limit,
-                format!("{}: more than {} entries", what(), limits::CONTEXT_ENTRIES),
-            ));
-        }
+        bytes = bytes.saturating_add(entry.size());
+        too_many(what(), count)?;
+        too_large(what(), bytes)?;
         let kind = entry.header().entry_type();
-        // Devices mean nothing in a context, and only root could make them.
-        if kind.is_character_special() || kind.is_block_special() || kind.is_pax_global_extensions() {
-            continue;
-        }
         let path = entry.path().map(|p| p.display().to_string()).unwrap_or_default();
-        // Entries that lead out of the directory are left out by `unpack_in`.
-        entry.unpack_in(dir).context(|| format!("{}: `{}`", what(), path.escape_debug()))?;
+        let name = || format!("{}: `{}`", what(), path.escape_debug());
+        // Devices mean nothing in a context, and only root could make them.
+        let is_left_out =
+            kind.is_character_special() || kind.is_block_special() || kind.is_pax_global_extensions();
+        if !is_left_out {
+            if !is_known(kind) {
+                return Err(unknown(name(), kind));
+            }
+            // Entries that lead out of the directory are left out by `unpack_in`.
+            entry.unpack_in(dir).context(name)?;
+        }
+        // What is left of it would count as headers of the next.
+        io::copy(&mut entry, &mut io::sink()).context(name)?;
     }
     Ok(())
+}
+
+fn too_many(what: &str, count: u64) -> Result<()> {
+    match count > limits::CONTEXT_ENTRIES {
+        true => {
+            Err(Error::new(Kind::Limit, format!("{what}: more than {} entries", limits::CONTEXT_ENTRIES)))
+        }
+        false => Ok(()),
+    }
+}
+
+fn too_large(what: &str, bytes: u64) -> Result<()> {
+    match bytes > limits::CONTEXT {
+        true => Err(Error::new(Kind::Limit, format!("{what}: more than {} bytes", limits::CONTEXT))),
+        false => Ok(()),
+    }
+}
+
+fn unknown(name: String, kind: tar::EntryType) -> Error {
+    let kind = std::ascii::escape_default(kind.as_byte());
+    Error::invalid(format!("{name}: it is of the unknown type `{kind}`"))
 }
 
 /// What a file turned out to be: an archive, unpacked into a nameless file.
@@ -132,11 +242,9 @@ pub(crate) fn spool(mut file: File, tmp: &Path) -> Result<Option<Spooled>> {
     }
     let mut out = nameless(tmp)?;
     out.write_all(&start).context(|| "unpack an archive")?;
-    let copied =
-        std::io::copy(&mut stream.take(limits::CONTEXT), &mut out).context(|| "unpack an archive")?;
-    if copied == limits::CONTEXT {
-        return Err(Error::new(Kind::Limit, format!("unpack an archive: more than {copied} bytes")));
-    }
+    let rest = (limits::CONTEXT + 1).saturating_sub(start.len() as u64);
+    let copied = io::copy(&mut stream.take(rest), &mut out).context(|| "unpack an archive")?;
+    too_large("unpack an archive", copied.saturating_add(start.len() as u64))?;
     Ok(Some(Spooled(Arc::new(out))))
 }
 
@@ -155,18 +263,18 @@ pub(crate) fn extract(
     file.seek(SeekFrom::Start(0)).context(what)?;
     let top = assembly.resolve(Path::new(dest))?;
     assembly.make_dirs(&top, &rules.new_dir())?;
-    let mut archive = tar::Archive::new(file);
+    let left = Cell::new(HEADERS);
+    let mut archive = tar::Archive::new(Metered { inner: file, left: &left });
     let mut count = 0u64;
     // Positions, not contents, are kept: the file is read once more when the layer is written.
-    for entry in archive.entries_with_seek().context(what)? {
-        let mut entry = entry.map_err(|e| Error::invalid(what()).because(e))?;
+    let mut entries = archive.entries_with_seek().context(what)?;
+    loop {
+        left.set(HEADERS);
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(|e| broken(what(), e))?;
+        left.set(u64::MAX);
         count += 1;
-        if count > limits::CONTEXT_ENTRIES {
-            return Err(Error::new(
-                Kind::Limit,
-                format!("{}: more than {} entries", what(), limits::CONTEXT_ENTRIES),
-            ));
-        }
+        too_many(what(), count)?;
         if entry.header().entry_type().is_pax_global_extensions() {
             continue;
         }
@@ -176,6 +284,9 @@ pub(crate) fn extract(
             return Err(Error::invalid(format!("{}: it leads out of the archive", name())));
         };
         let kind = entry.header().entry_type();
+        if !is_known(kind) {
+            return Err(unknown(name(), kind));
+        }
         if inside.as_os_str().is_empty() {
             continue;
         }
@@ -183,13 +294,15 @@ pub(crate) fn extract(
         let parent = real.parent().unwrap_or(Path::new("")).to_owned();
         assembly.make_dirs(&parent, &rules.new_dir())?;
         let header = entry.header().clone();
-        let mode = header.mode().unwrap_or(0o644) & 0o7777;
-        let number = |id: std::io::Result<u64>| id.ok().and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
-        let mut made =
-            rules.made(Content::Directory, mode, header.mtime().ok().and_then(|t| i64::try_from(t).ok()));
+        let old = header.as_old();
+        let mode = number(&old.mode, header.mode().map(u64::from), 0o644).context(name)? & 0o7777;
+        let uid = number(&old.uid, header.uid(), 0).context(name)?;
+        let gid = number(&old.gid, header.gid(), 0).context(name)?;
+        let mtime = header.mtime().ok().and_then(|time| i64::try_from(time).ok());
+        let mut made = rules.made(Content::Directory, mode, mtime);
         made.mode = mode;
         // What an archive says of owners holds, unless others were asked for.
-        made.owner = rules.owner.unwrap_or((number(header.uid()), number(header.gid())));
+        made.owner = rules.owner.unwrap_or((uid, gid));
         let extensions = entry.pax_extensions().context(name)?;
         for extension in extensions.into_iter().flatten().flatten() {
             let attribute = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr."));
@@ -218,8 +331,7 @@ pub(crate) fn extract(
             }
             tar::EntryType::Fifo => Content::Node(FileType::Fifo, Device::default()),
             tar::EntryType::Char | tar::EntryType::Block => {
-                let device = |n: std::io::Result<Option<u32>>| n.ok().flatten().unwrap_or(0);
-                let device = Device::new(device(header.device_major()), device(header.device_minor()));
+                let device = device(&header).context(name)?;
                 let kind = match kind {
                     tar::EntryType::Char => FileType::CharDevice,
                     _ => FileType::BlockDevice,
@@ -252,4 +364,96 @@ fn inside(path: &Path) -> Option<PathBuf> {
         }
     }
     Some(inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::Ignore;
+    use crate::scratch::Scratch;
+    use crate::tree::Tree;
+
+    fn header(kind: u8, size: u64) -> tar::Header {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("x").unwrap();
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_mode(0o600);
+        header.set_uid(7);
+        header.set_gid(8);
+        header.set_mtime(9);
+        header.set_size(size);
+        header.set_cksum();
+        header
+    }
+
+    /// The chain of errors of both readers, for an archive of one entry that `change` changed.
+    fn read(kind: u8, content: &[u8], change: impl Fn(&mut tar::Header)) -> [Result<()>; 2] {
+        let mut header = header(kind, content.len() as u64);
+        change(&mut header);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes.extend_from_slice(self::header(b'0', 0).as_bytes());
+        bytes.resize(bytes.len() + 1024, 0);
+        let dir = Scratch::new(&std::env::temp_dir()).unwrap();
+        let unpacked = unpack(&mut &bytes[..], dir.path());
+        let mut file = nameless(dir.path()).unwrap();
+        file.write_all(&bytes).unwrap();
+        file.rewind().unwrap();
+        let spooled = spool(file, dir.path()).unwrap().unwrap();
+        let ignore = Ignore::default();
+        let rules = Rules {
+            owner: None,
+            chmod: None,
+            ignore: &ignore,
+            exclude: Ignore::default(),
+            keeps_owners: true,
+            now: 0,
+            sets_times: false,
+            place: "the test",
+        };
+        let mut assembly = Assembly::new(Arc::new(Tree::empty()));
+        [unpacked, extract(&mut assembly, &spooled, "/", &rules)]
+    }
+
+    #[test]
+    fn headers_without_end_are_not_held_in_memory() {
+        for kind in [b'L', b'K', b'x'] {
+            let large = vec![b'a'; usize::try_from(HEADERS).unwrap()];
+            for done in read(kind, &large, |_| {}) {
+                let e = done.unwrap_err();
+                assert_eq!(e.kind(), Kind::Limit, "{}", e.chain());
+            }
+            // One that says that it is larger than all memory.
+            for done in read(kind, b"", |header| header.set_size(1 << 62)) {
+                assert!(done.is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_entry_does_not_say_clearly_is_refused() {
+        type Change = fn(&mut tar::Header);
+        let changes: [(u8, Change); 6] = [
+            (b'0', |h| h.as_old_mut().uid = *b"12x4567\0"),
+            (b'0', |h| h.set_gid(1 << 32)),
+            (b'0', |h| h.as_old_mut().mode = *b"rwx    \0"),
+            (b'3', |h| h.as_ustar_mut().unwrap().dev_minor = *b"99999999"),
+            (b'V', |_| {}),
+            (b'M', |_| {}),
+        ];
+        for (at, (kind, change)) in changes.into_iter().enumerate() {
+            let [unpacked, extracted] = read(kind, b"", change);
+            let e = extracted.unwrap_err();
+            assert_eq!(e.kind(), Kind::Invalid);
+            assert!(e.chain().to_string().contains("`x`"), "{at}: {}", e.chain());
+            // Of owners and devices a context knows nothing.
+            assert_eq!(unpacked.is_err(), at > 3, "{at}");
+        }
+        let blank: Change = |h| (h.as_old_mut().uid, h.as_old_mut().gid) = ([0; 8], [b' '; 8]);
+        for done in read(b'0', b"content", blank) {
+            done.unwrap();
+        }
+    }
 }
