@@ -12,6 +12,7 @@ use taru_stdx::{Context, Error, Kind, Result, time};
 
 use crate::Engine;
 use crate::config::{ContainerConfig, Root};
+use crate::guardian::Guardian;
 use crate::image::find::{self, Found};
 use crate::image::progress::Silent;
 use crate::image::{Images, change, tree, unpack};
@@ -54,17 +55,28 @@ pub fn changes(engine: &mut Engine, key: &str) -> Result<Vec<Change>> {
 /// [`Kind::NotFound`]; [`Kind::State`] if its root is of no image; any error of the stores.
 pub fn commit(engine: &mut Engine, key: &str, options: &Options) -> Result<Found> {
     let (record, status) = reconcile::one(engine, key)?;
-    let what = || format!("commit container `{}`", record.name);
     let runs = matches!(status, Status::Running { .. });
-    let paused = runs && !options.no_pause && engine.runtime.call(&["pause", &record.id]).is_ok();
-    let made = make(engine, &record, options).context(what);
-    let resumed = match paused {
-        true => engine.runtime.call(&["resume", &record.id]).map(drop),
-        false => Ok(()),
+    make(engine, &record, runs && !options.no_pause, options)
+        .context(|| format!("commit container `{}`", record.name))
+}
+
+/// Does `act` while nothing of the container runs. Whatever becomes of this process, it goes on afterwards.
+fn paused<T>(engine: &Engine, record: &Record, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let resume = || engine.runtime.call(&["resume", &record.id]).map(drop);
+    let guardian = Guardian::new(|| drop(resume()))?;
+    let stopped = engine.runtime.call(&["pause", &record.id]).map(drop);
+    let done = match stopped {
+        Ok(()) => act(),
+        Err(e) => {
+            guardian.dismiss();
+            return Err(e.hint("--no-pause reads its files while it goes on"));
+        }
     };
+    let resumed = resume();
+    guardian.dismiss();
     // The first failure is the one to report.
-    let found = made?;
-    resumed.context(what).map(|()| found)
+    let value = done?;
+    resumed.map(|()| value)
 }
 
 /// The image that the root of a container is of.
@@ -92,7 +104,7 @@ fn own_files<'a>(origin: &Origin<'a>) -> Vec<&'a str> {
     own
 }
 
-fn make(engine: &Engine, record: &Record, options: &Options) -> Result<Found> {
+fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Result<Found> {
     let images = engine.images()?;
     let origin = origin(record)?;
     let lease = images.content.lease(&format!("commit {}", record.name))?;
@@ -106,7 +118,13 @@ fn make(engine: &Engine, record: &Record, options: &Options) -> Result<Found> {
     let epoch = epoch()?;
     let how = Diff { maps: maps.as_ref(), epoch: epoch.map(|e| i64::try_from(e).unwrap_or(i64::MAX)) };
     let mut layer = LayerWriter::new(&images.content, &lease, Compression::Gzip)?;
-    images.snapshots.diff(&Key::container(&record.id)?, &how, &mut layer)?;
+    let key = Key::container(&record.id)?;
+    let mut diff = || images.snapshots.diff(&key, &how, &mut layer);
+    if pause {
+        paused(engine, record, diff)?
+    } else {
+        diff()?
+    }
     let layer = layer.finish()?;
 
     let created = time::rfc3339(epoch.map_or_else(SystemTime::now, |e| UNIX_EPOCH + Duration::from_secs(e)));

@@ -10,6 +10,7 @@
 //! and mounts lead nowhere else. Ids are those that the container sees. Nothing of the container is executed, and its
 //! processes do not see the child, which stays outside their process ids.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -21,6 +22,8 @@ use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{self, Child, Clone, Pid, exit_now, pidfd_open};
 use taru_sys::{signal, socket, user};
 
+use crate::guardian::Guardian;
+use crate::prepare::lock;
 use crate::reconcile::{self, Status};
 use crate::record::Record;
 use crate::{Engine, prepare};
@@ -37,7 +40,18 @@ pub struct Place {
     pidfd: OwnedFd,
     is_private: bool,
     /// What the runtime knows a container by that was made ready for this alone.
-    made: Option<String>,
+    made: Option<Made>,
+}
+
+/// A container that was made ready for its files alone.
+#[derive(Debug)]
+struct Made {
+    /// What the runtime knows it by.
+    id: String,
+    /// Removes it if this process cannot.
+    guardian: Guardian,
+    /// Nobody starts, removes or enters it meanwhile.
+    _lock: File,
 }
 
 /// Opens the file system of the container `key`, whether it runs or has ended. [`close`] it.
@@ -52,9 +66,9 @@ pub fn open(engine: &mut Engine, key: &str) -> Result<Place> {
             return Err(Error::new(Kind::State, format!("enter the files of `{key}`: it is starting")));
         }
         Status::Ended(_) => {
-            let id = make_ready(engine, &record)?;
-            let pid = init_of(engine, &id);
-            let made = Some(id);
+            let made = make_ready(engine, &record)?;
+            let pid = init_of(engine, &made.id);
+            let made = Some(made);
             match pid {
                 Ok(pid) => (pid, made),
                 Err(e) => return unmake(engine, made).and(Err(e)),
@@ -109,8 +123,8 @@ impl Place {
             let done = self.join().and_then(|root| act(&root));
             let text = match &done {
                 Ok(()) => "ok".to_owned(),
-                // The class, the failure, then each hint, a line each.
-                Err(e) => format!("{}\n{}\n{}", number(e.kind()), e.chain(), e.hints().join("\n")),
+                // The class, the failure, then each hint. No file name has a NUL.
+                Err(e) => format!("{}\0{}\0{}", number(e.kind()), e.chain(), e.hints().join("\0")),
             };
             let end = (0..=text.len().min(REPORT)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
             let _ = socket::send_with_fds(theirs.as_fd(), &text.as_bytes()[..end], &[]);
@@ -121,8 +135,6 @@ impl Place {
 
     /// Joins the container's namespaces. Runs in the child.
     fn join(&self) -> Result<RootDir> {
-        // A child of a taru that was killed must not work on.
-        let _ = process::set_parent_death_signal(signal::SIGKILL);
         let mut namespaces = Namespaces::MOUNT;
         if self.is_private {
             namespaces |= Namespaces::USER;
@@ -134,6 +146,9 @@ impl Place {
             user::setresgid(0).context(|| "become the container's root")?;
             user::setresuid(0).context(|| "become the container's root")?;
         }
+        // A child of a taru that was killed must not work on. Behind the change of users, which takes the wish back
+        // (prctl(2)); who was killed before has closed the other end of every pipe.
+        let _ = process::set_parent_death_signal(signal::SIGKILL);
         // Joining a mount namespace moves root and working directory to its root.
         RootDir::open(Path::new("/"))
     }
@@ -160,7 +175,7 @@ impl Inside {
         if report == "ok" {
             return Ok(());
         }
-        let mut lines = report.lines();
+        let mut lines = report.split('\0');
         let kind = lines.next().and_then(|n| n.parse().ok()).map_or(Kind::System, kind);
         let text = lines.next().unwrap_or("work in the container: it was ended");
         Err(lines.filter(|hint| !hint.is_empty()).fold(Error::new(kind, text), |e, hint| e.hint(hint)))
@@ -203,7 +218,7 @@ fn init_of(engine: &Engine, id: &str) -> Result<i32> {
 }
 
 /// Has the runtime make a container of an ended one's root that only waits, under an id of its own.
-fn make_ready(engine: &Engine, record: &Record) -> Result<String> {
+fn make_ready(engine: &Engine, record: &Record) -> Result<Made> {
     let config = record.config()?;
     if !config.keep {
         return Err(Error::new(
@@ -214,7 +229,7 @@ fn make_ready(engine: &Engine, record: &Record) -> Result<String> {
             "a container keeps what it changed if it was started with --keep, or from an image with --detach",
         ));
     }
-    // One at a time: two overlays over one upper directory are not defined.
+    let lock = lock(engine, record)?;
     prepare::remove_made(engine, record)?;
     let id = prepare::made_id(record);
     // It never runs: it needs no terminal, and nobody to take one over.
@@ -222,15 +237,21 @@ fn make_ready(engine: &Engine, record: &Record) -> Result<String> {
     if let Ok(config) = &mut quiet.config {
         config.tty = false;
     }
-    let bundle = prepare::bundle_at(engine, &quiet, &engine.dirs.bundle(&id), &id)?;
-    match engine.runtime.create(&id, &bundle) {
-        Ok(()) => Ok(id),
-        Err(e) => unmake(engine, Some(id)).and(Err(e)),
+    let guardian = Guardian::new(|| drop(prepare::unmake(engine, &id)))?;
+    let made = prepare::bundle_at(engine, &quiet, &engine.dirs.bundle(&id), &id)
+        .and_then(|bundle| engine.runtime.create(&id, &bundle));
+    let ready = Made { id, guardian, _lock: lock };
+    match made {
+        Ok(()) => Ok(ready),
+        Err(e) => unmake(engine, Some(ready)).and(Err(e)),
     }
 }
 
-fn unmake(engine: &Engine, made: Option<String>) -> Result<()> {
-    made.map_or(Ok(()), |id| prepare::unmake(engine, &id))
+fn unmake(engine: &Engine, made: Option<Made>) -> Result<()> {
+    let Some(made) = made else { return Ok(()) };
+    let gone = prepare::unmake(engine, &made.id);
+    made.guardian.dismiss();
+    gone
 }
 
 /// Whether the process is in another user namespace than this one.

@@ -34,11 +34,14 @@ use taru_stdx::{Context, Error, Result};
 
 pub mod attach;
 pub mod bundle;
+pub mod check;
 pub mod commit;
 pub mod config;
 pub mod copy;
 pub mod dirs;
 pub mod exec;
+pub mod export;
+pub mod guardian;
 pub mod health;
 pub mod health_report;
 pub mod host_root;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use taru_rootdir::RootDir;
 use taru_runtime::spec::CONFIG;
 use taru_snapshot::Rootfs;
 use taru_stdx::fs::{Sync, replace};
-use taru_stdx::{Context, Error, Result};
+use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::bundle::{self, Facts};
 use crate::config::{ContainerConfig, Root, Userns};
@@ -23,8 +24,10 @@ const ACCOUNTS_LIMIT: u64 = 1 << 20;
 
 /// The directory of a container's volumes, numbered in the order of its configuration.
 const VOLUMES: &str = "volumes";
-/// The file beside them that says that they were filled.
-const FILLED: &str = ".filled";
+/// The file beside them that says that they may be filled by half: it goes once the container ran.
+const FILLING: &str = ".filling";
+/// The file that whoever starts, enters or removes an ended container has locked.
+const LOCK: &str = "lock";
 
 /// Whether a container of this configuration is to have host ids of its own.
 pub fn needs_own_ids(engine: &Engine, config: &ContainerConfig) -> bool {
@@ -69,7 +72,7 @@ pub fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Resu
         Root::Image { chain, .. } => Some(tree::prepare(engine, record, chain.as_ref(), &maps)?),
         _ => None,
     };
-    let volumes = volumes(&kept, config)?;
+    let volumes = volumes(engine, &kept, config)?;
     if config.keep && tree.is_none() {
         for name in ["upper", "work", "etc/upper", "etc/work"] {
             let path = kept.join(name);
@@ -124,7 +127,7 @@ fn find_user(config: &ContainerConfig, tree: Option<&Rootfs>) -> Result<user::Us
     };
     let root = RootDir::open(root)?;
     let read = |path: &str| match root.read_bounded(Path::new(path), ACCOUNTS_LIMIT) {
-        Err(e) if e.kind() == taru_stdx::Kind::NotFound => Ok(Vec::new()),
+        Err(e) if e.kind() == Kind::NotFound => Ok(Vec::new()),
         other => other,
     };
     user::find(wanted, &read("etc/passwd")?, &read("etc/group")?)
@@ -159,14 +162,16 @@ fn devices(config: &ContainerConfig) -> Result<BTreeMap<PathBuf, (u32, u32)>> {
 }
 
 /// Its volumes: those that were filled as they are, else new ones. What a start that failed wrote is thrown away.
-fn volumes(kept: &Path, config: &ContainerConfig) -> Result<Vec<bundle::Volume>> {
+fn volumes(engine: &Engine, kept: &Path, config: &ContainerConfig) -> Result<Vec<bundle::Volume>> {
     if config.volumes.is_empty() {
         return Ok(Vec::new());
     }
     let dir = kept.join(VOLUMES);
-    let is_fresh = !dir.join(FILLED).exists();
+    let is_fresh = !dir.exists() || dir.join(FILLING).exists();
     if is_fresh {
-        dirs::remove(&dir)?;
+        remove_tree(engine, &dir)?;
+        dirs::ensure(&dir)?;
+        replace(&dir.join(FILLING), b"", 0o600, Sync::Atomic)?;
     }
     (0..config.volumes.len())
         .map(|n| {
@@ -177,7 +182,7 @@ fn volumes(kept: &Path, config: &ContainerConfig) -> Result<Vec<bundle::Volume>>
         .collect()
 }
 
-/// Notes that the volumes of a container have what they begin with: it ran.
+/// Notes that the volumes of a container have what they begin with: it runs, or ran.
 ///
 /// # Errors
 /// Any error of the file system.
@@ -186,7 +191,25 @@ pub fn filled(engine: &Engine, record: &Record) -> Result<()> {
     if !record.config().is_ok_and(|c| c.keep && !c.volumes.is_empty()) {
         return Ok(());
     }
-    replace(&dir.join(FILLED), b"", 0o600, Sync::Durable)
+    let what = || format!("note that the volumes of `{}` are filled", record.name);
+    match std::fs::remove_file(dir.join(FILLING)) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.context(what)?,
+    }
+    // A mark that came back with a power cut would have them emptied.
+    File::open(&dir).and_then(|dir| dir.sync_all()).context(what)
+}
+
+/// Removes a directory of a container's and all below it. An ordinary user's containers write files with ids that
+/// only a user namespace has.
+fn remove_tree(engine: &Engine, dir: &Path) -> Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    match engine.caller.uid {
+        0 => dirs::remove(dir),
+        _ => engine.images()?.snapshots.remove_tree(dir),
+    }
 }
 
 /// Removes everything of a container but its record.
@@ -199,10 +222,27 @@ pub fn remove_all(engine: &Engine, record: &Record) -> Result<()> {
         remove_made(engine, record),
         remove_running(engine, id),
         tree::remove(engine, record),
+        remove_tree(engine, &engine.dirs.container(id).join(VOLUMES)),
         dirs::remove(&engine.dirs.container(id)),
     ];
     let errors = removed.into_iter().filter_map(Result::err).collect();
     Error::all(errors).map_or(Ok(()), Err)
+}
+
+/// Locks a container that keeps its files and does not run: two overlays over one upper directory are not defined, so
+/// that it is started, entered or removed by one at a time. It is let go of with the file.
+///
+/// # Errors
+/// [`Kind::Busy`] if somebody else has it.
+pub(crate) fn lock(engine: &Engine, record: &Record) -> Result<File> {
+    let what = || format!("lock container `{}`", record.name);
+    let path = kept_dir(engine, &record.id)?.join(LOCK);
+    let mut options = File::options();
+    let file = options.read(true).write(true).create(true).truncate(false).open(&path).context(what)?;
+    if taru_sys::flock::try_lock(file.as_fd()).context(what)? {
+        return Ok(file);
+    }
+    Err(Error::new(Kind::Busy, format!("{}: another taru starts it, or copies its files", what())))
 }
 
 /// What the runtime knows a container by that was made ready for its files alone (`inside`).

@@ -121,14 +121,14 @@ pub fn settle(engine: &mut Engine, record: &Record) -> Result<Option<Status>> {
 pub fn end(engine: &mut Engine, record: &Record, ended: &Ended) -> Result<Option<Status>> {
     let config = record.config.as_ref().ok();
     if config.is_some_and(|c| c.remove) {
-        engine.store.removing(&record.id)?;
+        engine.store.removing(record)?;
         prepare::remove_all(engine, record)?;
         engine.delete(record, false)?;
         return Ok(None);
     }
     prepare::remove_running(engine, &record.id)?;
     let keeps = config.is_some_and(|c| c.keep);
-    engine.store.end(&record.id, ended, keeps)?;
+    engine.store.end(record, ended, keeps)?;
     Ok(Some(Status::Ended(ended.clone())))
 }
 

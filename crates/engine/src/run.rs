@@ -111,6 +111,12 @@ pub fn again(engine: &mut Engine, record: &Record) -> Result<()> {
     let own_ids = prepare::needs_own_ids(engine, config);
     // The old exit file must not be taken for the new run's.
     let exit = engine.dirs.container(&record.id).join(taru_supervise::exit::EXIT);
+    // Nobody has its files open, or starts it as well.
+    let _lock = match config.keep {
+        true => Some(prepare::lock(engine, record)?),
+        false => None,
+    };
+    prepare::remove_made(engine, record)?;
     let starter = engine.starter.clone();
     let record = engine.store.begin_again(&record.id, &starter, own_ids)?;
     match std::fs::remove_file(&exit) {
@@ -120,6 +126,10 @@ pub fn again(engine: &mut Engine, record: &Record) -> Result<()> {
         _ => {}
     }
     supervise(engine, &record).inspect_err(|e| {
+        // What runs of it by now is not watched as it should be.
+        if engine.dirs.runtime().join(&record.id).exists() {
+            let _ = engine.runtime.call(&["delete", "--force", &record.id]);
+        }
         let ended = Ended { status: None, finished: Some(SystemTime::now()), reason: e.chain().to_string() };
         let _ = reconcile::end(engine, &record, &ended);
     })
@@ -145,13 +155,16 @@ pub(crate) fn begin(
         other => other,
     };
     let record = inserted?;
-    tree::hold(engine, &record, durable)?;
-    Ok(record)
+    match tree::hold(engine, &record, durable) {
+        Ok(()) => Ok(record),
+        // The first error is the one to report.
+        Err(e) => forget(engine, &record).and(Err(e)),
+    }
 }
 
 /// Removes all of a container that never ran.
 pub(crate) fn forget(engine: &mut Engine, record: &Record) -> Result<()> {
-    engine.store.removing(&record.id)?;
+    engine.store.removing(record)?;
     if engine.dirs.runtime().join(&record.id).exists() {
         engine.runtime.call(&["delete", "--force", &record.id])?;
     }

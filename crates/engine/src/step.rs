@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -30,6 +30,9 @@ use crate::idmap::{self, IdMaps};
 use crate::record::Record;
 use crate::run::{RUNTIME_LOG, begin, forget};
 use crate::{Engine, dirs, prepare, runtime};
+
+/// Lines of a step's output that wait to be shown.
+const LINES: usize = 256;
 
 /// Bytes of a line of output; what is longer comes in pieces.
 const LINE: u64 = 16 << 10;
@@ -150,7 +153,8 @@ fn follow(words: &[OsString], bundle: &Path, output: &mut dyn FnMut(&str)) -> Re
         .context(what)?;
     let noted = Process::of_pid(child.id().cast_signed())
         .and_then(|supervisor| Facts { supervisor, init: None, started: SystemTime::now() }.write(bundle));
-    let (sender, lines) = channel();
+    // Bounded: a program that writes faster than its lines are shown waits.
+    let (sender, lines) = sync_channel(LINES);
     std::thread::scope(|scope| {
         let errors = sender.clone();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -168,7 +172,7 @@ fn follow(words: &[OsString], bundle: &Path, output: &mut dyn FnMut(&str)) -> Re
 }
 
 /// Reads lines, without what a terminal would take for more than text.
-fn pass_on(pipe: impl Read, to: &Sender<String>) {
+fn pass_on(pipe: impl Read, to: &SyncSender<String>) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();
     loop {

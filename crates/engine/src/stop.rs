@@ -100,7 +100,12 @@ pub fn remove(engine: &mut Engine, key: &str, force: bool) -> Result<()> {
         }
         Status::Ended(_) => {}
     }
-    engine.store.removing(&record.id)?;
+    // Nobody starts it, or has its files open, from here on.
+    let _lock = match record.config.as_ref().is_ok_and(|c| c.keep) {
+        true => Some(prepare::lock(engine, &record)?),
+        false => None,
+    };
+    engine.store.removing(&record)?;
     prepare::remove_all(engine, &record)?;
     engine.delete(&record, true)
 }

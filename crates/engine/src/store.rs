@@ -273,18 +273,28 @@ impl Store {
         }
     }
 
-    /// Notes that a container that had begun ended; does nothing if somebody else noted it, or began
-    /// to remove it. Its host ids are given back unless it keeps what it wrote.
+    /// Notes that the run of a container that `record` tells of ended; does nothing if somebody else noted it, began it
+    /// anew, or began to remove it. Its host ids are given back unless it keeps what it wrote.
     ///
     /// # Errors
     /// Any error of SQLite.
-    pub fn end(&mut self, id: &str, ended: &Ended, keep_ids: bool) -> Result<bool> {
+    pub fn end(&mut self, record: &Record, ended: &Ended, keep_ids: bool) -> Result<bool> {
+        let id = &record.id;
         let write = || -> rusqlite::Result<usize> {
             self.db.execute(
                 "UPDATE container SET phase = 'ended', status = ?2, finished = ?3, reason = ?4,
                      uid_base = CASE WHEN ?5 THEN uid_base END
-                 WHERE id = ?1 AND phase = 'begun'",
-                params![id, ended.status, ended.finished.map(to_nanoseconds), ended.reason, keep_ids],
+                 WHERE id = ?1 AND phase = 'begun' AND boot = ?6 AND starter_pid = ?7 AND starter_time = ?8",
+                params![
+                    id,
+                    ended.status,
+                    ended.finished.map(to_nanoseconds),
+                    ended.reason,
+                    keep_ids,
+                    record.boot,
+                    record.starter.pid,
+                    record.starter.start_time.cast_signed()
+                ],
             )
         };
         Ok(write().map_err(explain).context(|| format!("record the end of `{id}`"))? == 1)
@@ -323,10 +333,27 @@ impl Store {
     /// Notes that a container is being removed: from now on it can only be removed.
     ///
     /// # Errors
-    /// Any error of SQLite.
-    pub fn removing(&mut self, id: &str) -> Result<()> {
-        let write = || self.db.execute("UPDATE container SET phase = 'removing' WHERE id = ?1", [id]);
-        write().map_err(explain).context(|| format!("record the removal of `{id}`")).map(drop)
+    /// [`Kind::State`] if somebody began it anew since `record` was read; any error of SQLite.
+    pub fn removing(&mut self, record: &Record) -> Result<()> {
+        let write = || {
+            self.db.execute(
+                "UPDATE container SET phase = 'removing'
+                 WHERE id = ?1 AND (phase <> 'begun' OR boot = ?2 AND starter_pid = ?3 AND starter_time = ?4)",
+                params![
+                    record.id,
+                    record.boot,
+                    record.starter.pid,
+                    record.starter.start_time.cast_signed()
+                ],
+            )
+        };
+        let what = || format!("remove `{}`", record.name);
+        match write().map_err(explain).context(what)? {
+            0 if self.has(&record.id)? => {
+                Err(Error::new(Kind::State, format!("{}: it was started meanwhile", what())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Forgets a container. Its directories must be gone.

@@ -244,6 +244,36 @@ impl Snapshots {
             .map(|info| info.parent)
     }
 
+    /// Removes a directory that is not the store's own, and all below it, whatever ids of the store's its files have. One
+    /// that is not there is no error.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn remove_tree(&self, dir: &Path) -> Result<()> {
+        match self.workers.remove(dir) {
+            Err(e) if e.kind() == Kind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The chain ids of a layer and those below it, topmost first.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] without one of them.
+    pub fn ancestors(&self, top: &Digest) -> Result<Vec<Digest>> {
+        let mut all = Vec::new();
+        let mut next = Some(top.clone());
+        while let Some(chain) = next {
+            let dir = layout::layer(&self.dir, &chain);
+            next = Info::read(&dir).context(|| format!("find the layer `{chain}`"))?.parent;
+            all.push(chain);
+            if all.len() > limits::LAYERS {
+                return Err(Error::new(Kind::Limit, format!("find the layers of `{top}`: too many")));
+            }
+        }
+        Ok(all)
+    }
+
     /// Removes the root of the container. One that is not there is no error.
     ///
     /// # Errors

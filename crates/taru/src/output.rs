@@ -54,8 +54,17 @@ pub fn report(error: &Error) {
     for hint in error.hints() {
         text.push_str(&format!("hint: {hint}\n"));
     }
+    let text = tame(&text);
     // One write, so that the lines of two processes do not mix; nothing is left to tell a failure to.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Text that may quote foreign words, without what a terminal would take for more than text.
+fn tame(text: &str) -> String {
+    let is_steering = |c: char| {
+        c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Does `act` for each of `keys`, past failures, which are reported one by one.
@@ -85,7 +94,7 @@ pub fn note(global: &Global, level: LogLevel, text: &str) {
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
         };
-        let _ = writeln!(std::io::stderr().lock(), "taru: {word}: {text}");
+        let _ = writeln!(std::io::stderr().lock(), "taru: {word}: {}", tame(text));
     }
 }
 

@@ -576,7 +576,6 @@ fn mistakes_say_what_and_what_to_do() {
         let taru = Taru::new(sandbox);
         for (line, words) in [
             ("run --pull never debian sh", "no such image in the store"),
-            ("run -- sh", "name an image, or `host`"),
             ("run --pull never host -- true", "use --pull without an image"),
             ("run host --net host -- sh", "use `--net` after `host`: options stand before it"),
             ("run --rw host -- sh", "find `host`"),

@@ -1,4 +1,4 @@
-//! `taru cp` and `taru export`: files into and out of containers, running or ended.
+//! `taru cp`: files into and out of containers, running or ended.
 //!
 //! ```text
 //! out    child in the container: pack ── pipe ──> taru: receive
@@ -21,7 +21,7 @@ use pack::{What, pack};
 use receive::{Target, extract, receive};
 
 /// What a directory is packed as for [`receive`].
-const HERE: &str = ".";
+pub(crate) const HERE: &str = ".";
 
 /// One side of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,21 +85,12 @@ pub fn copy(engine: &mut Engine, from: &End, to: &End, options: Options) -> Resu
     }
 }
 
-/// Writes the whole root of the container `key`, without what is mounted in it, as a tar.
-///
-/// # Errors
-/// As [`copy`].
-pub fn export(engine: &mut Engine, key: &str, to: &File) -> Result<()> {
-    let what = What { owners: true, xattrs: true, devices: true, one_file_system: true };
-    with(engine, key, |place| {
-        let child =
-            place.enter(|root| pack(root, Path::new("/"), Path::new(HERE), false, what, to).map(drop))?;
-        child.finish()
-    })
-}
-
 /// Does `act` with the open file system of a container.
-fn with<T>(engine: &mut Engine, key: &str, act: impl FnOnce(&inside::Place) -> Result<T>) -> Result<T> {
+pub(crate) fn with<T>(
+    engine: &mut Engine,
+    key: &str,
+    act: impl FnOnce(&inside::Place) -> Result<T>,
+) -> Result<T> {
     let place = inside::open(engine, key)?;
     let done = act(&place);
     let closed = inside::close(engine, place);
@@ -145,7 +136,7 @@ fn into(place: &inside::Place, from: &End, path: &Path, options: Options) -> Res
         drop(own.take());
         match is_stream {
             true => extract(&reader, &target.path, true),
-            false => receive(&reader, &target),
+            false => receive(&reader, &Target { set_ids: true, ..target }),
         }
     })?;
     let Some(mut to) = writer else { return finish(child, Ok(())).map(|()| 0) };
@@ -174,7 +165,7 @@ fn pipe() -> Result<(File, File)> {
 fn target(path: &Path, source: &Path, options: Options) -> Target {
     let content_only = source.as_os_str().as_encoded_bytes().ends_with(b"/.") || source == Path::new(".");
     let name = source.file_name().map(PathBuf::from).unwrap_or_default();
-    Target { path: path.to_owned(), name, content_only, owners: options.archive }
+    Target { path: path.to_owned(), name, content_only, owners: options.archive, set_ids: false }
 }
 
 /// Waits for the child; of two failures the one that is the cause: the side that was only left alone says so.

@@ -31,6 +31,8 @@ pub struct Target {
     pub content_only: bool,
     /// Owners as the archive says; else whoever writes.
     pub owners: bool,
+    /// Programs that run as their owner stay so: in a container alone. On the host they would be root's for everybody.
+    pub set_ids: bool,
 }
 
 /// Unpacks what [`super::pack::pack`] packed.
@@ -40,6 +42,9 @@ pub struct Target {
 pub fn receive(from: impl Read, target: &Target) -> Result<()> {
     let what = || format!("copy to `{}`", target.path.display());
     let mut archive = archive(from, target.owners);
+    if !target.set_ids {
+        archive.set_mask(0o6000);
+    }
     let mut entries = archive.entries().context(what)?;
     let first = entries.next().ok_or_else(|| Error::invalid(format!("{}: nothing came", what())))?;
     let mut first = first.context(what)?;

@@ -19,7 +19,6 @@ use crate::Engine;
 
 pub mod bootstrap;
 pub mod change;
-pub mod check;
 pub mod find;
 pub mod import;
 pub mod list;

@@ -1,8 +1,10 @@
 //! `taru image mount`: the files of an image at a place of the host, read-only.
 //!
-//! Asked for by name, this is the only mount that taru makes in the host's own mount table. A hold `mount/DIR` keeps the
-//! layers; the collector lets go of it once nothing is mounted there any more, however it was unmounted.
+//! Asked for by name, this is the only mount that taru makes in the host's own mount table. A hold `mount/BOOT.NAMESPACE/DIR`
+//! keeps the layers; the collector lets go of it once nothing is mounted there any more, however it was unmounted. It knows
+//! that of its own mount namespace, and of any after the host was restarted.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use taru_mount::{Attr, Layer, Mount, Overlay, mountinfo};
@@ -44,16 +46,24 @@ pub fn mount(
     let found = find::find(images, key, platform)?;
     unpack::ensure(images, &lease, &found, progress)?;
     let top = found.top().ok_or_else(|| Error::invalid(format!("{}: it has no layers", what())))?;
-    lease.protect_layer(&top)?;
-    images.content.hold(&format!("{HOLD}{place}"), &[found.target.digest], std::slice::from_ref(&top))?;
+    let name = format!("{HOLD}{}{place}", here(engine)?);
+    let layers = images.snapshots.ancestors(&top)?;
+    let hold = || images.content.hold(&name, std::slice::from_ref(&found.target.digest), &layers);
+    hold()?;
     let attached = stack(&images.snapshots.trees(&top)?)
         .and_then(|mount| mount.attach(RootDir::open(&dir)?.as_fd()).map(drop))
         .context(what);
-    if attached.is_err() {
-        // The mount is what failed; a hold without one goes with the next collection.
-        let _ = images.content.unhold(&format!("{HOLD}{place}"));
+    match attached {
+        // A collector that saw the hold before the mount has let go of it; the lease has kept the layers.
+        Ok(()) => hold(),
+        Err(e) => images.content.unhold(&name).and(Err(e)),
     }
-    attached
+}
+
+/// This mount namespace, in this boot: `BOOT.INODE`.
+fn here(engine: &Engine) -> Result<String> {
+    let namespace = std::fs::metadata("/proc/self/ns/mnt").context(|| "look at the mount namespace")?;
+    Ok(format!("{}.{}", engine.starter.boot, namespace.ino()))
 }
 
 /// The detached, read-only mount of these directories, topmost first.
@@ -78,7 +88,7 @@ pub fn unmount(engine: &Engine, dir: &Path) -> Result<()> {
     let what = || format!("unmount `{}`", dir.display());
     let images = engine.images()?;
     let path = dir.canonicalize().context(what)?;
-    let hold = format!("{HOLD}{}", path.display());
+    let hold = format!("{HOLD}{}{}", here(engine)?, path.display());
     if !images.content.holds(&hold)?.contains(&hold) || !is_mounted(&path)? {
         return Err(Error::new(Kind::NotFound, format!("{}: no image is mounted there", what())));
     }
@@ -90,10 +100,16 @@ pub fn unmount(engine: &Engine, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The mount table or the store cannot be read.
-pub(super) fn release(images: &Images) -> Result<()> {
+pub(super) fn release(engine: &Engine, images: &Images) -> Result<()> {
+    let here = here(engine)?;
     for hold in images.content.holds(HOLD)? {
-        let place = Path::new(hold.strip_prefix(HOLD).unwrap_or(&hold));
-        if !is_mounted(place)? {
+        let name = hold.strip_prefix(HOLD).unwrap_or(&hold);
+        let gone = match name.strip_prefix(&here) {
+            Some(place) => !is_mounted(Path::new(place))?,
+            // Of another namespace nothing is known, but that a restart has taken it away.
+            None => !name.starts_with(&engine.starter.boot),
+        };
+        if gone {
             images.content.unhold(&hold)?;
         }
     }

@@ -18,6 +18,9 @@ use crate::Engine;
 /// How many blobs are sent at a time.
 const AT_ONCE: usize = 3;
 
+/// How many manifests an index may lead to: they are all in memory at once.
+const MANIFESTS: usize = 256;
+
 /// Sends the image `key` to where its name says, or to `destination`; what the registry knows it by.
 ///
 /// An index of which only some platforms are in the store is sent as the image of this host's.
@@ -81,6 +84,13 @@ fn gather(
 ) -> Result<bool> {
     if depth > limits::INDEX_DEPTH {
         return Err(Error::new(Kind::Limit, "read the index: an index in an index in an index"));
+    }
+    // An index may name one manifest any number of times.
+    if into.iter().any(|(known, _)| known.digest == at.digest) {
+        return Ok(true);
+    }
+    if into.len() >= MANIFESTS {
+        return Err(Error::new(Kind::Limit, format!("read the index: more than {MANIFESTS} manifests")));
     }
     let bytes = images.content.read(at, limits::MANIFEST)?;
     let mut whole = true;

@@ -137,7 +137,7 @@ pub fn collect(engine: &Engine) -> Result<Freed> {
             images.content.unhold(&hold)?;
         }
     }
-    super::mount::release(images)?;
+    super::mount::release(engine, images)?;
     images.content.gc(&super::Layers(&images.snapshots))
 }
 

@@ -55,17 +55,23 @@ pub fn to_stream(images: &Images, keys: &[String], format: Format, writer: &mut 
 /// # Errors
 /// As [`to_stream`]; the file cannot be written.
 pub fn to_file(images: &Images, keys: &[String], format: Format, path: &Path) -> Result<()> {
+    whole_file(path, |file| to_stream(images, keys, format, file))
+}
+
+/// Has `write` write a file that is there as a whole, and durable, or not at all; what is no regular file (a device,
+/// a FIFO) is written to as it is.
+pub(crate) fn whole_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let what = || format!("write `{}`", path.display());
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let mut file = OpenOptions::new().write(true).open(path).context(what)?;
-        return to_stream(images, keys, format, &mut file);
+        return write(&mut file);
     }
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = dir.join(temporary_name(path));
     let mut undo = Undo::new();
     let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary).context(what)?;
     undo.push(|| std::fs::remove_file(&temporary).context(|| format!("remove `{}`", temporary.display())));
-    to_stream(images, keys, format, &mut file)?;
+    write(&mut file)?;
     file.sync_all().context(what)?;
     std::fs::rename(&temporary, path).context(what)?;
     undo.commit();

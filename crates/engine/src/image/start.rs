@@ -52,10 +52,9 @@ pub fn root(
     let found = obtain(engine, wanted, progress)?;
     let chain = found.chain();
     lease.protect_blob(&found.target.digest)?;
-    lease.protect_blob(&found.manifest.digest)?;
-    // Protected before it is looked for: what is found stays.
-    if let Some(top) = chain.last() {
-        lease.protect_layer(top)?;
+    if lease.protect_blob(&found.manifest.digest)?.is_none() {
+        let text = format!("run `{}`: it was removed meanwhile", wanted.name);
+        return Err(Error::new(Kind::NotFound, text));
     }
     unpack::ensure(images, &lease, &found, progress)?;
     check_platform(&found, wanted)?;
@@ -76,16 +75,26 @@ pub fn root(
 pub fn obtain(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> Result<Found> {
     let images = engine.images()?;
     let local = || find::find(images, wanted.name, wanted.platform);
-    let missing = match wanted.pull {
-        Pull::Always => None,
-        Pull::Missing | Pull::Never => match local() {
-            Err(e) if e.kind() == Kind::NotFound => Some(e),
-            other => return other,
-        },
-    };
-    if let (Pull::Never, Some(e)) = (wanted.pull, missing) {
-        return Err(e);
+    match (wanted.pull, local()) {
+        (Pull::Always, _) => {}
+        (Pull::Never, found) => return found,
+        // One for another processor, fetched by that name before, is not what is wanted now.
+        (Pull::Missing, Ok(found)) if wanted.platform.is_none() && is_foreign(&found) => {
+            return fetch(engine, wanted, progress).or(Ok(found));
+        }
+        (Pull::Missing, Err(e)) if e.kind() == Kind::NotFound => {}
+        (Pull::Missing, found) => return found,
     }
+    fetch(engine, wanted, progress)
+}
+
+fn is_foreign(found: &Found) -> bool {
+    found.config.platform().suits(&Platform::host()).is_none()
+}
+
+/// Fetches the image from where its name says.
+fn fetch(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> Result<Found> {
+    let images = engine.images()?;
     let client = engine.registry()?;
     let candidates = names::candidates(client, wanted.name)?;
     if let [name] = candidates.as_slice() {
@@ -94,8 +103,9 @@ pub fn obtain(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> 
     let mut errors = Vec::new();
     for name in &candidates {
         match pull::pull(images, client, name, wanted.platform, progress) {
-            // Another registry may have it; a refusal is one for all.
-            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::Permission | Kind::System) => errors.push(e),
+            // Another registry of the search list may have it. A refusal, or a registry that is down, must not lead to
+            // another one's image of the same name.
+            Err(e) if e.kind() == Kind::NotFound => errors.push(e),
             other => return other,
         }
     }

@@ -26,13 +26,15 @@ pub(super) fn open(engine: &Engine) -> Result<Snapshots> {
             Ids::Subordinate(layer_maps(&maps))
         }
     };
-    Snapshots::open(&engine.dirs.state().join("snapshot"), driver()?, ids)
+    let dir = engine.dirs.state().join("snapshot");
+    Snapshots::open(&dir, driver(&dir)?, ids)
 }
 
-/// How layers are kept: as `TARU_STORAGE_DRIVER` says, else stacked by overlay. A store that is there has its own, and
-/// another one is refused.
-fn driver() -> Result<DriverKind> {
-    let Ok(name) = std::env::var("TARU_STORAGE_DRIVER") else { return Ok(DriverKind::Overlay) };
+/// How layers are kept: as `TARU_STORAGE_DRIVER` says, else as in the store that is there, else stacked by overlay. Another
+/// one than that of the store is refused.
+fn driver(store: &Path) -> Result<DriverKind> {
+    let kept = || DriverKind::of_store(store).map(|kind| kind.unwrap_or(DriverKind::Overlay));
+    let Ok(name) = std::env::var("TARU_STORAGE_DRIVER") else { return kept() };
     DriverKind::named(&name).ok_or_else(|| {
         Error::invalid(format!("use TARU_STORAGE_DRIVER=`{}`: no such driver", name.escape_debug()))
             .hint("overlay, dir or btrfs")
@@ -72,7 +74,16 @@ pub(crate) fn prepare(
         }
         done => done?,
     }
-    snapshots.mounts(&key)
+    let mut tree = snapshots.mounts(&key)?;
+    if let Rootfs::Overlay { lower, upper, .. } = &mut tree
+        && lower.is_empty()
+    {
+        // An image without layers: an overlay wants one below all the same.
+        let empty = upper.with_file_name("empty");
+        crate::dirs::ensure(&empty)?;
+        lower.push(empty);
+    }
+    Ok(tree)
 }
 
 /// Removes the root of a container, if it has one here.
@@ -88,8 +99,17 @@ pub(crate) fn hold(engine: &Engine, record: &Record, durable: bool) -> Result<()
     let Root::Image { id, manifest, chain, .. } = &record.config()?.root else { return Ok(()) };
     let content = &engine.images()?.content;
     let name = format!("{HOLD}{}", record.id);
-    let (digests, layers) = ([id.clone(), manifest.clone()], chain.as_slice());
-    if durable { content.hold(&name, &digests, layers) } else { content.hold_lazily(&name, &digests, layers) }
+    let digests = [id.clone(), manifest.clone()];
+    // Every layer: another image's manifest may be what leads to the lower ones now, and go.
+    let layers = match chain {
+        Some(top) => engine.images()?.snapshots.ancestors(top)?,
+        None => Vec::new(),
+    };
+    if durable {
+        content.hold(&name, &digests, &layers)
+    } else {
+        content.hold_lazily(&name, &digests, &layers)
+    }
 }
 
 /// Lets go of what was held for a container.

@@ -102,13 +102,13 @@ pub fn unpack(
 /// # Errors
 /// As [`unpack`]; [`Kind::NotFound`] if the blob of a missing layer is not in the store.
 pub fn ensure(images: &Images, lease: &Lease, found: &Found, progress: &dyn Progress) -> Result<()> {
-    // The uppermost is there only if all are.
-    if found.top().is_none_or(|top| images.snapshots.has(&top)) {
-        return Ok(());
-    }
     let layers = plan(&found.document, &found.config)?;
+    // Protected before they are looked for: what is found stays.
     for layer in &layers {
         lease.protect_layer(&layer.chain)?;
+    }
+    if layers.iter().all(|layer| images.snapshots.has(&layer.chain)) {
+        return Ok(());
     }
     for layer in &found.document.layers {
         lease.protect_blob(&layer.digest)?;

@@ -62,7 +62,8 @@ pub fn apply(config: &mut ContainerConfig, image: &Image, wishes: &Wishes, name:
     };
     config.health = health::chosen(&wishes.health, of_image, shell)?;
     let labels = from.labels.clone().unwrap_or_default();
-    for (name, value) in labels {
+    // Words of taru's own are not an image's to say.
+    for (name, value) in labels.into_iter().filter(|(name, _)| !name.starts_with("io.taru.")) {
         config.labels.entry(name).or_insert(value);
     }
     for volume in from.volumes.iter().flatten().map(|(path, _)| PathBuf::from("/").join(path)) {

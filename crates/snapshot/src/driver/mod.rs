@@ -57,6 +57,22 @@ impl DriverKind {
             .find(|kind| kind.name() == name)
     }
 
+    /// That of the store in `dir`; `None` where there is no store.
+    ///
+    /// # Errors
+    /// [`taru_stdx::Kind::Unsupported`] for one that is not known here; any error of the file system.
+    pub fn of_store(dir: &Path) -> Result<Option<DriverKind>> {
+        let name = match taru_stdx::fs::read_bounded(&dir.join(crate::layout::DRIVER), 100) {
+            Err(e) if e.kind() == taru_stdx::Kind::NotFound => return Ok(None),
+            other => String::from_utf8_lossy(&other?).trim().to_owned(),
+        };
+        let unknown = || {
+            let text = format!("open `{}`: kept by the driver `{}`", dir.display(), name.escape_debug());
+            taru_stdx::Error::new(taru_stdx::Kind::Unsupported, text)
+        };
+        DriverKind::named(&name).map(Some).ok_or_else(unknown)
+    }
+
     /// Removes what is no plain directory of it; `false` for what is.
     pub(crate) fn special(self) -> fn(&Path) -> bool {
         match self {

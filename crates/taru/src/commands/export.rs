@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use taru_engine::copy::export;
+use taru_engine::export;
 use taru_stdx::{Context, Error, Result};
 
 use crate::commands::open;
@@ -31,23 +31,16 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let mut engine = open(global)?;
-    let to = match &args.output {
-        Some(path) => File::create(path).context(|| format!("write `{}`", path.display()))?,
+    match &args.output {
+        Some(path) => export::to_file(&mut engine, &args.container, path)?,
         None if std::io::stdout().is_terminal() => {
             return Err(Error::invalid("write a tar to a terminal")
                 .hint(format!("taru export -o FILE {}", args.container)));
         }
-        None => std::io::stdout()
-            .as_fd()
-            .try_clone_to_owned()
-            .map(File::from)
-            .context(|| "open standard output")?,
-    };
-    let done = export(&mut engine, &args.container, &to);
-    if let (Err(_), Some(path)) = (&done, &args.output) {
-        // Half an archive is none.
-        let _ = std::fs::remove_file(path);
+        None => {
+            let to = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
+            export::to_stream(&mut engine, &args.container, &to.context(|| "open standard output")?)?;
+        }
     }
-    done?;
     Ok(ExitCode::SUCCESS)
 }

@@ -101,7 +101,10 @@ fn print(report: &Report) -> Result<()> {
         output::report(e);
     }
     if !report.faults.is_empty() {
-        output::line(&format!("`taru pull {}` brings back what is broken", report.found.name))?;
+        output::line(&format!(
+            "`taru store check --repair`, then `taru pull {}`, brings back what is broken",
+            report.found.name
+        ))?;
     }
     Ok(())
 }

@@ -107,6 +107,9 @@ pub(super) fn labels(list: &[String], note: &mut impl FnMut(Error)) -> BTreeMap<
         if name.is_empty() {
             note(Error::invalid(format!("set the label `{text}`: it has no name")));
         }
+        if name.starts_with("io.taru.") {
+            note(Error::invalid(format!("set the label `{text}`: `io.taru.` is taru's own")));
+        }
         labels.insert(name.to_owned(), value.to_owned());
     }
     labels

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use taru_engine::image::check::{self, Checked};
+use taru_engine::check::{self, Checked};
 use taru_oci::Reference;
 use taru_stdx::Result;
 
@@ -31,8 +31,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    let engine = open(global)?;
-    let checked = check::check(&engine, args.repair, &Shown::new(Style::Auto))?;
+    let mut engine = open(global)?;
+    let checked = check::check(&mut engine, args.repair, &Shown::new(Style::Auto))?;
     match args.format {
         Format::Json => output::json(&document(&checked))?,
         Format::Table => output::text(&lines(&checked, args.repair))?,
