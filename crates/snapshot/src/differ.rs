@@ -52,15 +52,18 @@ pub(crate) fn overlay(mut walk: Walk, below: &Below, marks: &str, sink: &mut imp
             }
             continue;
         }
+        // Directories that were renamed, and files of which only the attributes are there.
+        let mark = match found.stat.file_type() {
+            FileType::Directory => Some("redirect"),
+            FileType::Regular => Some("metacopy"),
+            _ => None,
+        };
+        if mark.is_some_and(|mark| walk.xattr(&found, &format!("{marks}{mark}")).is_some()) {
+            let what = format!("compare `{}`: overlay only keeps a reference to it", path.escape_ascii());
+            return Err(Error::new(Class::Unsupported, what)
+                .hint("the overlay was mounted with redirect_dir or metacopy"));
+        }
         if found.stat.is_dir() {
-            for mark in ["redirect", "metacopy"] {
-                if walk.xattr(&found, &format!("{marks}{mark}")).is_some() {
-                    let what =
-                        format!("compare `{}`: overlay only keeps a reference to it", path.escape_ascii());
-                    return Err(Error::new(Class::Unsupported, what)
-                        .hint("the overlay was mounted with redirect_dir or metacopy"));
-                }
-            }
             let hides = walk.xattr(&found, &format!("{marks}opaque")).is_some_and(|value| value == b"y");
             let had = was.as_ref().is_some_and(|was| was.kind.is_directory());
             let now = if hides || !had { 0 } else { below.visible(path, count)? };

@@ -6,6 +6,7 @@
 //! along, not the content. Only for root: an ordinary user may not look into files of its subordinate ids.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +16,7 @@ use std::path::Path;
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Result};
 use taru_sys::fs::{AtFlags, OpenFlags, RenameFlags, fstat, linkat, renameat2, utimensat};
+use taru_sys::{errno, xattr};
 use taru_tar::Xattrs;
 
 use crate::layout::{LAYERS, MANIFEST, TREE};
@@ -105,7 +107,8 @@ fn link(theirs: &RootDir, from: &[u8], mine: &RootDir, to: &[u8]) -> Result<()> 
     };
     let (old, new) = (fstat(there.as_fd()).context(what)?, fstat(here.as_fd()).context(what)?);
     let alike = |stat: &taru_sys::fs::Stat| (stat.mode, stat.uid, stat.gid, stat.size, stat.mtime);
-    if alike(&old) != alike(&new) || new.nlink != 1 || !are_equal(&there, &here)? {
+    let are_alike = alike(&old) == alike(&new) && new.nlink == 1;
+    if !are_alike || attributes(&there)? != attributes(&here)? || !are_equal(&there, &here)? {
         return Ok(());
     }
     let (dir, last) = split(to);
@@ -119,6 +122,23 @@ fn link(theirs: &RootDir, from: &[u8], mine: &RootDir, to: &[u8]) -> Result<()> 
         utimensat(dir.as_fd(), Path::new("."), time, time, AtFlags::empty()).context(what)?;
     }
     Ok(())
+}
+
+/// All extended attributes, sorted.
+fn attributes(file: &File) -> Result<Vec<(OsString, Vec<u8>)>> {
+    let what = || "compare the attributes of files";
+    let mut names = match xattr::flistxattr(file.as_fd()) {
+        Err(e) if e.errno() == errno::NOTSUP => Vec::new(),
+        names => names.context(what)?,
+    };
+    names.sort();
+    names
+        .into_iter()
+        .map(|name| {
+            let value = xattr::fgetxattr(file.as_fd(), &name).context(what)?;
+            Ok((name, value))
+        })
+        .collect()
 }
 
 fn are_equal(one: &File, two: &File) -> Result<bool> {

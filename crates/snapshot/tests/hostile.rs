@@ -214,82 +214,123 @@ fn memory_stays_bounded() {
     if !is_root("memory_stays_bounded") {
         return;
     }
-    bound_memory();
-    let is_full = std::env::var_os("TARU_TEST_FULL").is_some();
-    let count = if is_full { 1_000_000 } else { 20_000 };
-    let scratch = Scratch::new();
-    let store = store(&scratch.0.join("store"));
-    let refused = |what: &str, bytes: &[u8]| {
-        let error = unpack(&store, None, bytes).map(drop).unwrap_err();
-        assert!(matches!(error.kind(), Kind::Invalid | Kind::Limit | Kind::System), "{what}: {error:?}");
-        assert!(!error.chain().to_string().contains("signal"), "{what}: {error:?}");
-    };
-    // T78: a window of 2 GiB.
-    refused("window", &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0, 0, 0]);
-    // T80: names, headers, files that are too large.
-    let name = vec![b'n'; (1 << 20) - 20];
-    refused("name", &Tar::new().pax(&[("path", &name)]).file("x", b"").end());
-    refused("header", &Tar::new().add(&Header { size: 1 << 32, ..Header::new("x", b'x') }, b"").end());
-    let huge = (8u64 << 60).to_string();
-    let map = [("GNU.sparse.map", &b"0,1"[..]), ("GNU.sparse.size", huge.as_bytes())];
-    refused("sparse", &Tar::new().pax(&map).file("x", b"1").end());
-    let pieces: Vec<u8> =
-        (0..70_000).flat_map(|n| record("GNU.sparse.offset", format!("{n}").as_bytes())).collect();
-    let pieces = &pieces[..(1 << 20).min(pieces.len())];
-    refused(
-        "pieces",
-        &Tar::new()
-            .add(&Header { size: pieces.len() as u64, ..Header::new("x", b'x') }, pieces)
-            .file("x", b"")
-            .end(),
-    );
-    // The largest file that may be, all of it a hole.
-    let largest = ((1u64 << 44) - (1 << 20)).to_string();
-    let map = [("GNU.sparse.map", &b"0,1"[..]), ("GNU.sparse.size", largest.as_bytes())];
-    if let Ok(layer) = unpack(&store, None, &Tar::new().pax(&map).file("x", b"1").end()) {
-        assert_eq!(store.check(&layer).unwrap(), []);
-    }
-    // T80: many entries, each with attributes, and many names of one file; as gzip members of their own (T78).
-    let path = scratch.0.join("blob");
-    let mut hasher = taru_oci::Hasher::new(taru_oci::Algorithm::Sha256);
-    {
-        let mut file = std::io::BufWriter::new(File::create(&path).unwrap());
-        let mut member = |bytes: &[u8]| {
-            hasher.update(bytes);
-            let mut encoder = flate2::write::GzEncoder::new(&mut file, flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap();
+    // Only the process that is started for it is limited, and its children.
+    in_namespaces(&["--mount"], || {
+        bound_memory();
+        let is_full = std::env::var_os("TARU_TEST_FULL").is_some();
+        let count = if is_full { 1_000_000 } else { 20_000 };
+        let scratch = Scratch::new();
+        let store = store(&scratch.0.join("store"));
+        let refused = |what: &str, bytes: &[u8]| {
+            let error = unpack(&store, None, bytes).map(drop).unwrap_err();
+            assert!(matches!(error.kind(), Kind::Invalid | Kind::Limit | Kind::System), "{what}: {error:?}");
+            assert!(!error.chain().to_string().contains("signal"), "{what}: {error:?}");
         };
-        for n in 0..count {
-            let name = format!("d{}/{n}", n % 100);
-            let xattrs = [("SCHILY.xattr.user.a", &b"1"[..]), ("SCHILY.xattr.user.b", b"2")];
-            let tar = match n % 10 {
-                0 => Tar::new().pax(&xattrs).file(&name, b""),
-                1..=3 if n > 10 => Tar::new().link(&name, "d0/0"),
-                _ => Tar::new().symlink(&name, "x"),
-            };
-            member(&tar.0);
+        // T78: a window of 2 GiB.
+        refused("window", &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0, 0, 0]);
+        // T80: names, headers, files that are too large.
+        let name = vec![b'n'; (1 << 20) - 20];
+        refused("name", &Tar::new().pax(&[("path", &name)]).file("x", b"").end());
+        refused("header", &Tar::new().add(&Header { size: 1 << 32, ..Header::new("x", b'x') }, b"").end());
+        let huge = (8u64 << 60).to_string();
+        let map = [("GNU.sparse.map", &b"0,1"[..]), ("GNU.sparse.size", huge.as_bytes())];
+        refused("sparse", &Tar::new().pax(&map).file("x", b"1").end());
+        let pieces: Vec<u8> =
+            (0..70_000).flat_map(|n| record("GNU.sparse.offset", format!("{n}").as_bytes())).collect();
+        let pieces = &pieces[..(1 << 20).min(pieces.len())];
+        refused(
+            "pieces",
+            &Tar::new()
+                .add(&Header { size: pieces.len() as u64, ..Header::new("x", b'x') }, pieces)
+                .file("x", b"")
+                .end(),
+        );
+        // The largest file that may be, all of it a hole.
+        let largest = ((1u64 << 44) - (1 << 20)).to_string();
+        let map = [("GNU.sparse.map", &b"0,1"[..]), ("GNU.sparse.size", largest.as_bytes())];
+        if let Ok(layer) = unpack(&store, None, &Tar::new().pax(&map).file("x", b"1").end()) {
+            assert_eq!(store.check(&layer).unwrap(), []);
         }
-        member(&[0; 1024]);
-        file.flush().unwrap();
+        // T80: many entries, each with attributes, and many names of one file; as gzip members of their own (T78).
+        let path = scratch.0.join("blob");
+        let mut hasher = taru_oci::Hasher::new(taru_oci::Algorithm::Sha256);
+        {
+            let mut file = std::io::BufWriter::new(File::create(&path).unwrap());
+            let mut member = |bytes: &[u8]| {
+                hasher.update(bytes);
+                let mut encoder = flate2::write::GzEncoder::new(&mut file, flate2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap();
+            };
+            for n in 0..count {
+                let name = format!("d{}/{n}", n % 100);
+                let xattrs = [("SCHILY.xattr.user.a", &b"1"[..]), ("SCHILY.xattr.user.b", b"2")];
+                let tar = match n % 10 {
+                    0 => Tar::new().pax(&xattrs).file(&name, b""),
+                    1..=3 if n > 10 => Tar::new().link(&name, "d0/0"),
+                    _ => Tar::new().symlink(&name, "x"),
+                };
+                member(&tar.0);
+            }
+            member(&[0; 1024]);
+            file.flush().unwrap();
+        }
+        let diff_id = hasher.finish();
+        let layer = Unpack {
+            chain: diff_id.clone(),
+            parent: None,
+            diff_id: diff_id.clone(),
+            blob: File::open(&path).unwrap().into(),
+        };
+        match store.unpack(&[layer], &|_, _| {}) {
+            Ok(()) => assert_eq!(store.check(&diff_id).unwrap(), []),
+            // ext4 gives a file 65000 names.
+            Err(error) => {
+                assert!(is_full && error.chain().to_string().contains("Too many links"), "{error:?}")
+            }
+        }
+        refused(
+            "random",
+            &(0..5000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>(),
+        );
+        assert_eq!(fs::read_dir(scratch.0.join("store/staging")).unwrap().count(), 0);
+    });
+}
+
+/// T81: a blob that is cut off is refused wherever the cut is.
+#[test]
+fn a_prefix_is_refused() {
+    if !is_root("a_prefix_is_refused") {
+        return;
     }
-    let diff_id = hasher.finish();
-    let layer = Unpack {
-        chain: diff_id.clone(),
-        parent: None,
-        diff_id: diff_id.clone(),
-        blob: File::open(&path).unwrap().into(),
-    };
-    match store.unpack(&[layer], &|_, _| {}) {
-        Ok(()) => assert_eq!(store.check(&diff_id).unwrap(), []),
-        // ext4 gives a file 65000 names.
-        Err(error) => assert!(is_full && error.chain().to_string().contains("Too many links"), "{error:?}"),
+    let scratch = Scratch::new();
+    let store = store(&scratch.0);
+    let tar = Tar::new()
+        .dir("d", 0o755)
+        .pax(&[("mtime", b"1234.5"), ("SCHILY.xattr.user.a", b"b")])
+        .file("d/a", &(0..3072u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>())
+        .link("l", "d/a")
+        .end();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zstd = zstd::encode_all(tar.as_slice(), 1).unwrap();
+    // Of a plain tar, the blocks of zeros at its end are nothing that anybody needs.
+    for (name, whole, end) in
+        [("plain", &tar, tar.len() - 1024), ("gzip", &gzip, gzip.len()), ("zstd", &zstd, zstd.len())]
+    {
+        for at in (1..end).step_by(131).chain([end - 1]) {
+            // What a plain tar has up to the end of an entry is a tar, too, of which only the digest tells that it is cut.
+            let diff_id = Digest::of(if name == "plain" { &whole[..at] } else { &tar });
+            let blob = blob(&whole[..at]);
+            let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id, blob: blob.into() };
+            let error = store.unpack(&[layer], &|_, _| {}).expect_err(&format!("{name} cut at {at}"));
+            assert_eq!(error.kind(), Kind::Invalid, "{name} cut at {at}: {error:?}");
+            assert!(store.layers().unwrap().is_empty());
+            assert_eq!(fs::read_dir(scratch.0.join("staging")).unwrap().count(), 0, "{name} cut at {at}");
+        }
     }
-    // A prefix of anything is refused or is nothing (T81).
-    let whole = blob(&Tar::new().file("a", &[7; 3000]).end());
-    drop(whole);
-    refused("random", &(0..5000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>());
-    assert_eq!(fs::read_dir(scratch.0.join("store/staging")).unwrap().count(), 0);
+    assert_eq!(unpack(&store, None, &tar).unwrap(), Digest::of(&tar));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use common::{Header, Scratch, Tar, blob, chain, is_root, store, tree, unpack};
 use taru_oci::Digest;
-use taru_snapshot::{Key, Rootfs, Unpack};
+use taru_snapshot::{ChangeKind, Diff, Key, Rootfs, Unpack};
 use taru_stdx::Kind;
 
 #[test]
@@ -170,6 +170,7 @@ fn equal_files_of_two_layers_are_stored_once() {
         .add(&entry("d/same", 0o644), &content)
         .add(&entry("mode", 0o600), &content[..])
         .add(&entry("damaged", 0o640), &content)
+        .add(&entry("marked", 0o641), &content)
         .end();
     let first = unpack(&store, None, &first).unwrap();
     let one = tree(&scratch.0, &first);
@@ -177,11 +178,15 @@ fn equal_files_of_two_layers_are_stored_once() {
     let damaged = std::fs::File::options().write(true).open(one.join("damaged")).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&damaged, b"x", 10_000).unwrap();
     damaged.set_modified(time).unwrap();
+    // An attribute that the manifest does not know.
+    let flags = taru_sys::xattr::SetFlags::empty();
+    taru_sys::xattr::lsetxattr(&one.join("marked"), "user.mark".as_ref(), b"1", flags).unwrap();
     let second = Tar::new()
         .dir("e", 0o755)
         .add(&entry("e/other-name", 0o644), &content)
         .add(&entry("mode", 0o400), &content)
         .add(&entry("damaged", 0o640), &content)
+        .add(&entry("marked", 0o641), &content)
         .file("small", b"s")
         .end();
     let second = unpack(&store, None, &second).unwrap();
@@ -191,7 +196,42 @@ fn equal_files_of_two_layers_are_stored_once() {
     assert_ne!(number(one.join("mode")), number(two.join("mode")));
     // What is damaged is not spread.
     assert_ne!(number(one.join("damaged")), number(two.join("damaged")));
+    assert_ne!(number(one.join("marked")), number(two.join("marked")));
     assert_eq!(store.check(&second).unwrap(), []);
     store.remove_layer(&first).unwrap();
     assert_eq!(store.check(&second).unwrap(), []);
+}
+
+#[test]
+fn hundreds_of_layers_are_compared() {
+    if !is_root("hundreds_of_layers_are_compared") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = store(&scratch.0);
+    let mut top = None;
+    for part in 0..6 {
+        let mut layers = Vec::new();
+        for n in 0..50 {
+            let tar = Tar::new().file(&format!("f{part}.{n}"), b"x").end();
+            let diff_id = Digest::of(&tar);
+            let name = chain(top.as_ref(), &diff_id);
+            let parent = top.replace(name.clone());
+            layers.push(Unpack { chain: name, parent, diff_id, blob: blob(&tar).into() });
+        }
+        store.unpack(&layers, &|_, _| {}).unwrap();
+    }
+    let key = Key::container("many").unwrap();
+    store.prepare(&key, top.as_ref(), (0, 0), false).unwrap();
+    let Rootfs::Overlay { lower, upper, .. } = store.mounts(&key).unwrap() else { panic!() };
+    assert_eq!(lower.len(), 300);
+    std::fs::write(upper.join("f0.0"), b"other").unwrap();
+    let changes = store.changes(&key, &Diff::default()).unwrap();
+    let changes: Vec<_> = changes.iter().map(|c| (c.kind, c.path.to_str().unwrap())).collect();
+    assert_eq!(changes, [(ChangeKind::Changed, "/f0.0")]);
+    // A file of which overlay copied no more than the attributes.
+    let name = "trusted.overlay.metacopy".as_ref();
+    let flags = taru_sys::xattr::SetFlags::empty();
+    taru_sys::xattr::lsetxattr(&upper.join("f0.0"), name, b"", flags).unwrap();
+    assert_eq!(store.changes(&key, &Diff::default()).unwrap_err().kind(), Kind::Unsupported);
 }

@@ -12,7 +12,7 @@ use taru_mount::idmap::{IdMaps, Range, to_text};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use super::ARGV0;
-use super::wire::{Job, Order, Report, Users, receive, send};
+use super::wire::{Job, Order, Report, Start, Users, receive, send};
 
 /// Whose ids the child has.
 #[derive(Debug, Clone)]
@@ -75,7 +75,9 @@ impl Worker {
         let map = |map: &[Range]| map.iter().map(|r| (r.outside, r.inside, r.length)).collect();
         let shift = root.maps.map(|maps| (map(&maps.uids), map(&maps.gids)));
         let root = root.path.as_os_str().as_bytes().to_vec();
-        send(worker.socket.as_fd(), &Order::Start { job, users, root, shift }, fds).context(what)?;
+        let start = Start { job, users, root, shift }.to_file().context(what)?;
+        let all: Vec<_> = std::iter::once(start.as_fd()).chain(fds.iter().copied()).collect();
+        send(worker.socket.as_fd(), &Order::Start, &all).context(what)?;
         if let WorkerIds::Mapped(maps) = ids {
             match worker.report()? {
                 Report::NeedsMaps => {}

@@ -19,7 +19,7 @@ use taru_sys::{errno, signal, user};
 use taru_tar::Reader;
 
 use super::confine;
-use super::wire::{Compared, Job, Map, Order, Output, Report, Users, algorithm, receive, send};
+use super::wire::{Compared, Job, Map, Order, Output, Report, Start, Users, algorithm, receive, send};
 use crate::differ::{self, Layer, List, Sink};
 use crate::inherit::{Below, resolved};
 use crate::manifest::{Lines, Search};
@@ -57,8 +57,11 @@ fn stage(socket: BorrowedFd<'_>) -> Result<u8> {
     // A path has 2047 directories at most, each of which may be open; of each layer two files are.
     confine::limit("nofile", 4096)?;
     process::umask(0);
-    let (order, fds) = receive::<Order>(socket)?.ok_or_else(unexpected)?;
-    let Order::Start { job, users, root, shift } = order else { return Err(unexpected()) };
+    let (order, mut fds) = receive::<Order>(socket)?.ok_or_else(unexpected)?;
+    if !matches!(order, Order::Start) || fds.is_empty() {
+        return Err(unexpected());
+    }
+    let Start { job, users, root, shift } = Start::from_file(&File::from(fds.remove(0)))?;
     if users == Users::Mapped {
         ns::unshare(Namespaces::USER).context(|| "make a user namespace")?;
         send(socket, &Report::NeedsMaps, &[])?;

@@ -1,14 +1,19 @@
 //! What `taru` and the disposable child say to each other.
 
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 use taru_oci::Algorithm;
+use taru_stdx::fs::read_file_bounded;
 use taru_stdx::{Context, Error, Flat, Kind, Result};
 use taru_sys::socket;
 
 /// Bytes of a message; an error quotes names of at most 4 KiB, each byte of which may be four as JSON.
 const MESSAGE: usize = 64 << 10;
+/// Bytes of a [`Start`]: a path of 4 KiB, each byte a number of its own, for each of 500 layers.
+const START: u64 = 16 << 20;
 
 /// What the child is to do. The descriptors that belong to it follow in this order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,13 +65,39 @@ pub(crate) enum Users {
     Mapped,
 }
 
+/// What is to be done: the manifests of hundreds of layers are too much for a message.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) job: Job,
+    pub(crate) users: Users,
+    /// The path of the directory that becomes the worker's root: a descriptor would be one of our mount namespace, of which the
+    /// worker's can bind nothing.
+    pub(crate) root: Vec<u8>,
+    /// The ids (of users, of groups) that files have there, and those that the worker sees.
+    pub(crate) shift: Option<(Map, Map)>,
+}
+
+impl Start {
+    /// As a file in memory, to be read from its start.
+    pub(crate) fn to_file(&self) -> Result<File> {
+        let what = || "write what the worker is to do";
+        let text = serde_json::to_vec(self).context(what)?;
+        let mut file = File::from(taru_sys::fd::memfd_create(c"job", false).context(what)?);
+        file.write_all(&text).and_then(|()| file.rewind()).context(what)?;
+        Ok(file)
+    }
+
+    pub(crate) fn from_file(file: &File) -> Result<Start> {
+        let what = || "read what the worker is to do".to_owned();
+        serde_json::from_slice(&read_file_bounded(file, START, what)?).context(what)
+    }
+}
+
 /// What `taru` says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// The first message. `root` is the path of the directory that becomes the worker's root: a descriptor would be one
-    /// of our mount namespace, of which the worker's can bind nothing. `shift`: the ids (of users, of groups) that files
-    /// have there, and those that the worker sees.
-    Start { job: Job, users: Users, root: Vec<u8>, shift: Option<(Map, Map)> },
+    /// The first message. Descriptors: a file in memory with the [`Start`], then those of its job.
+    Start,
     /// The maps are written.
     Go,
     /// Descriptor: records of directories with the attributes they are to have.
