@@ -101,6 +101,34 @@ pub(crate) fn decoder<'a, R: Read + Send + 'a>(found: Found, reader: R) -> Resul
     })
 }
 
+/// The layer `reader` without the compression `found`, in this thread; no more than [`limits::LAYER_BYTES`] of it.
+///
+/// # Errors
+/// When the decompressor cannot be made.
+pub(crate) fn layer<'a, R: Read + Send + 'a>(
+    found: Found,
+    reader: R,
+) -> Result<Bounded<Box<dyn Read + Send + 'a>>> {
+    Ok(Bounded { inner: decoder(found, reader)?, left: limits::LAYER_BYTES })
+}
+
+/// Fails where there is more than `left` bytes.
+pub(crate) struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            let text = format!("a layer of more than {} bytes", limits::LAYER_BYTES);
+            io::Error::new(io::ErrorKind::QuotaExceeded, text)
+        })?;
+        Ok(count)
+    }
+}
+
 /// Ends for good at its first error: the decoder of xz is not to be read again after one.
 struct Fused<R>(Option<R>);
 
@@ -224,6 +252,17 @@ mod tests {
         }
         assert!(unpack(b"BZh91AY&SY".to_vec()).unwrap_err().to_string().contains("bzip2"));
         assert!(unpack(Vec::new()).unwrap_err().to_string().contains("empty"));
+    }
+
+    #[test]
+    fn what_grows_without_end_is_refused() {
+        let gzip = Pack::Gzip.pack(&vec![7u8; 1 << 20]);
+        let bounded = |left| {
+            let inner = decoder(Found::Layer(Compression::Gzip), io::Cursor::new(gzip.clone())).unwrap();
+            io::copy(&mut Bounded { inner, left }, &mut io::sink()).context(|| "read the layer")
+        };
+        assert_eq!(bounded(1 << 20).unwrap(), 1 << 20);
+        assert_eq!(bounded((1 << 20) - 1).unwrap_err().kind(), Kind::Limit);
     }
 
     #[test]

@@ -335,7 +335,7 @@ impl<'a> Entries<'a> {
         if self.verified.get(&digest) != Some(diff_id) && digest != *diff_id {
             let (file, _) = self.content.open_blob(&digest)?;
             let mut hasher = Hashing { hasher: Hasher::new(diff_id.algorithm()), size: 0 };
-            let mut plain = decompress::decoder(Found::Layer(compression), file)?;
+            let mut plain = decompress::layer(Found::Layer(compression), file)?;
             io::copy(&mut plain, &mut hasher).context(|| format!("read the layer `{digest}`"))?;
             let seen = hasher.hasher.finish();
             if seen != *diff_id {

@@ -52,7 +52,7 @@ pub(super) fn layer<R: Read + Send + 'static>(
         (found, wanted) => {
             let plain: Box<dyn Read + Send> = match found {
                 Found::Layer(Compression::None) => Box::new(reader),
-                found => Box::new(decompress::Ahead::new(decompress::decoder(found, reader)?)),
+                found => Box::new(decompress::Ahead::new(decompress::layer(found, reader)?)),
             };
             let mut writer = LayerWriter::new(content, lease, wanted.unwrap_or(Compression::Gzip))?;
             walk(Tap { inner: plain, tap: &mut writer })?;
@@ -72,7 +72,7 @@ fn as_it_came<R: Read>(
     let check = std::thread::spawn(move || -> Result<(Digest, u64)> {
         let packed = Chunks { receiver, chunk: io::Cursor::default() };
         let mut sum = Sum { hasher: Hasher::new(Algorithm::Sha256), size: 0 };
-        let plain = decompress::decoder(Found::Layer(compression), packed)?;
+        let plain = decompress::layer(Found::Layer(compression), packed)?;
         walk(Tap { inner: plain, tap: &mut sum })?;
         Ok((sum.hasher.finish(), sum.size))
     });

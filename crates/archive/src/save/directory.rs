@@ -1,8 +1,9 @@
 //! An OCI layout in a directory (`oci:DIR` of skopeo): made, or added to.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taru_content::Content;
 use taru_oci::{Descriptor, Document, Index, Reference, limits, media};
@@ -43,6 +44,16 @@ pub fn save_directory(dir: &Path, content: &Content, images: &[(Vec<Reference>, 
             std::fs::rename(&unfinished, &path).context(what)
         };
         copy().inspect_err(|_| drop(std::fs::remove_file(&unfinished)))?;
+    }
+    // Their names, before anything that leads to them.
+    let mut dirs: BTreeSet<PathBuf> = blobs
+        .all
+        .keys()
+        .filter_map(|digest| Some(dir.join(blob_path(digest)).parent()?.to_owned()))
+        .collect();
+    dirs.extend((!dirs.is_empty()).then(|| dir.join("blobs")));
+    for dir in dirs {
+        File::open(&dir).and_then(|dir| dir.sync_all()).context(|| format!("sync `{}`", dir.display()))?;
     }
     replace(&dir.join("oci-layout"), MARKER, 0o644, Sync::Durable)?;
     let new = plan::index(images.iter().map(|(names, image)| (names.as_slice(), image)))?;

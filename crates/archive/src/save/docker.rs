@@ -115,7 +115,7 @@ fn write_layers<W: Write>(
             match layer.compression {
                 Compression::None => blob(tar, &layer.diff_id, size, file)?,
                 compression => {
-                    let plain = Ahead::new(decompress::decoder(Found::Layer(compression), file)?);
+                    let plain = Ahead::new(decompress::layer(Found::Layer(compression), file)?);
                     blob(tar, &layer.diff_id, size, plain)?;
                 }
             }
@@ -128,7 +128,7 @@ fn write_layers<W: Write>(
 /// Bytes of a layer's tar, which is verified.
 fn measure(layer: &Layer, compression: Compression, file: &File) -> Result<u64> {
     let what = || format!("read the layer `{}`", layer.digest);
-    let mut plain = Verified::new(decompress::decoder(Found::Layer(compression), file)?, &layer.diff_id);
+    let mut plain = Verified::new(decompress::layer(Found::Layer(compression), file)?, &layer.diff_id);
     let size = io::copy(&mut plain, &mut io::sink()).context(what)?;
     plain.finish().map(|()| size)
 }
