@@ -147,7 +147,13 @@ impl Writer<'_> {
             // Overlay's own marks are attributes in the `user.` name space then (5.11): those of `trusted.` need
             // the host's root.
             options.push(("userxattr", None));
+        } else {
+            // Whatever the kernel was built or told to do by itself: what is written must be whole in the upper directory, which
+            // is all that is read of it later. `userxattr` has both off, and is refused with `redirect_dir=off`.
+            options.extend([("metacopy", Some("off")), ("redirect_dir", Some("off"))]);
         }
+        // An index would tie the upper directory to these very inodes of the layers.
+        options.push(("index", Some("off")));
         if self.volatile || kept.is_none() {
             // What a power cut would take away is gone with the container anyway (overlay's `volatile`, 5.10).
             options.push(("volatile", None));
