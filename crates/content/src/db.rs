@@ -126,7 +126,7 @@ impl Db {
         self.connection.pragma_update(None, "foreign_keys", true)?;
         let made = version(&self.connection)? == 0;
         if made {
-            self.connection.pragma_update(None, "journal_mode", "wal")?;
+            to_wal(&self.connection)?;
         }
         self.connection.pragma_update(None, "synchronous", "full")?;
         Ok(made)
@@ -156,6 +156,21 @@ impl Db {
         let tx = self.connection.transaction().map_err(explain).context(|| "read the records")?;
         body(&tx)
     }
+}
+
+/// Turns the write-ahead log on. Of several processes that find a new database at once, SQLite tells all but one at once
+/// that it is locked, without waiting as it does elsewhere.
+fn to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    const TRIES: u32 = 1000;
+    for _ in 0..TRIES {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+    connection.pragma_update(None, "journal_mode", "wal")
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {

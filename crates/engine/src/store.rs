@@ -120,7 +120,7 @@ impl Store {
         if self.version()? == 0 {
             // Rows are small, and each start reads what the log holds.
             self.db.pragma_update(None, "page_size", 1024)?;
-            self.db.pragma_update(None, "journal_mode", "wal")?;
+            to_wal(&self.db)?;
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             // Another process may have been first.
             if tx.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == 0 {
@@ -367,6 +367,21 @@ impl Store {
         };
         write().map_err(explain).context(|| format!("forget `{id}`")).map(drop)
     }
+}
+
+/// Turns the write-ahead log on. Of several processes that find a new database at once, SQLite tells all but one at once
+/// that it is locked, without waiting as it does elsewhere.
+fn to_wal(db: &Connection) -> rusqlite::Result<()> {
+    const TRIES: u32 = 1000;
+    for _ in 0..TRIES {
+        match db.pragma_update(None, "journal_mode", "wal") {
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+    db.pragma_update(None, "journal_mode", "wal")
 }
 
 /// The lowest block of host ids that no container has.

@@ -40,11 +40,24 @@ pub struct Target {
 /// # Errors
 /// [`Kind::Invalid`] for a destination that does not fit; any error of the file system or of reading.
 pub fn receive(from: impl Read, target: &Target) -> Result<()> {
-    let what = || format!("copy to `{}`", target.path.display());
     let mut archive = archive(from, target.owners);
     if !target.set_ids {
         archive.set_mask(0o6000);
     }
+    place(&mut archive, target)?;
+    drain(archive.into_inner());
+    Ok(())
+}
+
+/// Reads what is left behind the last entry that counts, or whoever writes it would be told that nobody reads.
+fn drain(rest: impl Read) {
+    /// Archives are filled up with zeros, to 1 MiB at most.
+    const MOST: u64 = 16 << 20;
+    let _ = std::io::copy(&mut rest.take(MOST), &mut std::io::sink());
+}
+
+fn place<R: Read>(archive: &mut tar::Archive<R>, target: &Target) -> Result<()> {
+    let what = || format!("copy to `{}`", target.path.display());
     let mut entries = archive.entries().context(what)?;
     let first = entries.next().ok_or_else(|| Error::invalid(format!("{}: nothing came", what())))?;
     let mut first = first.context(what)?;
@@ -109,7 +122,9 @@ pub fn extract(from: impl Read, path: &Path, owners: bool) -> Result<()> {
         return Err(Error::new(Kind::NotFound, format!("{}: no such directory", what())));
     }
     let mut archive = archive(from, owners);
-    archive.unpack(path).context(what)
+    archive.unpack(path).context(what)?;
+    drain(archive.into_inner());
+    Ok(())
 }
 
 fn archive<R: Read>(from: R, owners: bool) -> tar::Archive<R> {
