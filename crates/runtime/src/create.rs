@@ -7,10 +7,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Kind, Result, Undo};
 use taru_sys::ns::{self, Namespaces};
+use taru_sys::poll::{events, poll};
 use taru_sys::process::{self, Child, Clone, Pid};
 use taru_sys::{errno, fs, sched, signal, socket};
 
@@ -21,7 +23,7 @@ use crate::init::{self, Gate, Init};
 use crate::plan::{self, Plan};
 use crate::spec::{CONFIG, CONFIG_LIMIT, Spec};
 use crate::state::{self, Record, State, Store};
-use crate::wire::{Link, Message};
+use crate::wire::{self, Link, Message};
 use crate::{clocks, ended, hooks, idmap, notify, resctrl, sources};
 
 /// What `create` and `run` are asked for.
@@ -322,16 +324,34 @@ fn spawn_through_stage<'a>(
 }
 
 /// Hears which process the stage cloned, and reaps the stage.
+///
+/// A stage that is killed behind its clone says nothing, and the clone, which waits for us, holds the same end of the
+/// link open: so the stage's end is waited for as well. With the link that clone ends, too.
 pub(crate) fn await_stage(stage: &Child, link: &Link) -> Result<Child> {
-    let cloned = link.expect("the stage process", |m| match m {
-        Message::Cloned(pid) => Ok(pid),
-        other => Err(other),
-    });
+    let who = "the stage process";
+    let cloned = match has_word(stage, link)? {
+        true => link.expect(who, |m| match m {
+            Message::Cloned(pid) => Ok(pid),
+            other => Err(other),
+        }),
+        false => Err(wire::silent(who)),
+    };
     process::wait_pidfd(stage.pidfd.as_fd()).context(|| "wait for the stage process")?;
     let pid = Pid(cloned?);
     // Our child, which nobody but us reaps: the number is still its.
     let pidfd = process::pidfd_open(pid).context(|| "open the container's init")?;
     Ok(Child { pid, pidfd })
+}
+
+/// Waits until the stage has said something, or has ended; whether there is something to be heard.
+fn has_word(stage: &Child, link: &Link) -> Result<bool> {
+    let look = |patience| {
+        let both = [(link.as_fd(), events::IN), (stage.pidfd.as_fd(), events::IN)];
+        poll(both, patience).context(|| "wait for the stage process")
+    };
+    let [said, _ended] = look(None)?;
+    // Its last word may have come between the looks at the one and at the other.
+    Ok(said != 0 || look(Some(Duration::ZERO))?[0] != 0)
 }
 
 fn stage<'a>(

@@ -112,13 +112,18 @@ impl Link {
         expected: impl FnOnce(Message) -> std::result::Result<T, Message>,
     ) -> Result<T> {
         match self.receive()? {
-            None => Err(Error::new(Kind::System, format!("{who} ended without a word"))
-                .hint("it was killed: out of memory, a limit of the cgroup, or a signal")),
+            None => Err(silent(who)),
             Some(Message::Failed(error)) => Err(error),
             Some(message) => expected(message)
                 .map_err(|m| Error::new(Kind::System, format!("{who} said `{}` out of turn", m.name()))),
         }
     }
+}
+
+/// The error of a process that ended without having said anything.
+pub(crate) fn silent(who: &str) -> Error {
+    Error::new(Kind::System, format!("{who} ended without a word"))
+        .hint("it was killed: out of memory, a limit of the cgroup, or a signal")
 }
 
 impl From<OwnedFd> for Link {
