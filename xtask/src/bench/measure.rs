@@ -32,11 +32,6 @@ impl Case {
         Case::new(Path::new("sh"), &["-euc", script])
     }
 
-    /// Nothing.
-    pub(super) fn nothing() -> Case {
-        Case(Vec::new())
-    }
-
     /// The same, followed by another.
     pub(super) fn then(mut self, next: Case) -> Case {
         self.0.extend(next.0);

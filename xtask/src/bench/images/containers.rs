@@ -4,7 +4,7 @@ use taru_stdx::Result;
 
 use super::disk;
 use super::setting::{Bench, Peers};
-use crate::bench::measure::Case;
+use crate::bench::measure::{Case, Sample};
 use crate::bench::table::{self, Row};
 
 /// The whole command, beside the runtime alone in the same files.
@@ -12,7 +12,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let e = &bench.engines;
     let name = bench.registry.name("one");
     bench.fill(&name)?;
-    let bundle = disk::bundle(&bench.dir.join("rootfs"), &e.stores, &bench.runtime)?;
+    let bundle = disk::bundle(&bench.dir.join("rootfs"), e.lasting.join("bundle"), &bench.runtime)?;
     let state = e.store("runtime");
     let cases = [
         e.taru("taru", &["run", "--rm", &name, "/bin/true"]),
@@ -34,20 +34,23 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 pub(super) fn build(bench: &Bench) -> Result<()> {
     let e = &bench.engines;
     let name = bench.registry.name("one");
-    bench.fill(&name)?;
-    let context = disk::context(&name, &bench.dir.join("added"), &e.stores)?;
-    let ours = |more: &[&str]| {
-        e.taru("taru", &[&["build", "--quiet", "-t", "localhost/built:1"], more, &[&context]].concat())
-    };
-    let theirs = |more: &[&str]| {
-        let words = ["bud", "--layers", "--quiet", "--network", "host", "-t", "localhost/built:1"];
-        e.buildah("buildah", &[&words[..], more, &[&context]].concat())
-    };
-    for (what, more) in [("cold", &["--no-cache"][..]), ("cached", &[])] {
-        let cases = [e.settle().then(ours(more)), bench.durably(e.settle(), theirs(more), Case::nothing())];
-        let s = bench.measure.run(&cases)?;
+    let context = disk::context(&name, &bench.dir.join("added"), e.lasting.join("context"))?;
+    let ours = |store| e.taru(store, &["build", "--quiet", "-t", "localhost/built:1", &context]);
+    let words = ["bud", "--layers", "--quiet", "--network", "host", "-t", "localhost/built:1", &context];
+    let theirs = |store| e.buildah(store, &words);
+    let row = |s: &[Sample], what: &str| {
         let row = Peers { ours: &s[0], podman: None, containerd: None, buildah: Some([&s[1], &s[2]]) };
         row.print(&format!("build of ten steps, {what}"));
-    }
+    };
+    let [taru, _, buildah] = bench.pulls("-%n", &name);
+    let cold = [
+        e.fresh().then(taru).then(e.settle()).untimed().then(ours("taru-%n")),
+        bench.durably(e.fresh().then(buildah).then(e.settle()), theirs("buildah-%n")),
+    ];
+    row(&bench.measure.run(&cold)?, "cold");
+    bench.fill(&name)?;
+    bench.measure.once(&ours("taru").then(theirs("buildah")))?;
+    let cached = [e.settle().then(ours("taru")), bench.durably(e.settle(), theirs("buildah"))];
+    row(&bench.measure.run(&cached)?, "cached");
     bench.empty()
 }

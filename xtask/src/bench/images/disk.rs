@@ -9,10 +9,17 @@ use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::workspace;
 
-/// The directory of all stores; dropped, it is removed.
+/// Where all stores are: two file systems of their own, on the real disk; dropped, they are removed.
+///
+/// ext4 avoids an inode for minutes after its file was removed, and searches for another one by one: whoever unpacks
+/// right after a store was removed needs ten times as long, and the figures would tell of the round before. So a store
+/// that begins empty begins on a new file system.
 pub(super) struct Stores {
     path: PathBuf,
 }
+
+/// Bytes of each file system: sparse, only what is written takes room.
+const SIZE: u64 = 12 << 30;
 
 impl Stores {
     /// An empty one below `dir`. Until the sandbox ends, what the peers keep for all stores of a host (which blobs they have
@@ -20,7 +27,10 @@ impl Stores {
     pub(super) fn make(dir: &Path) -> Result<Stores> {
         let stores = Stores { path: dir.join("stores") };
         stores.remove();
-        fs::create_dir_all(&stores.path).context(|| format!("create `{}`", stores.path.display()))?;
+        for one in [stores.lasting(), stores.cold()] {
+            fs::create_dir_all(&one).context(|| format!("create `{}`", one.display()))?;
+            workspace::check(Command::new("sh").arg("-c").arg(renew(&one)))?;
+        }
         // Where there is no such directory podman makes one.
         for shared in ["/var/lib/containers", "/var/tmp"] {
             fs::create_dir_all(shared).context(|| format!("create `{shared}`"))?;
@@ -37,8 +47,20 @@ impl Stores {
         &self.path
     }
 
+    /// Of stores that live through the rounds.
+    pub(super) fn lasting(&self) -> PathBuf {
+        self.path.join("lasting")
+    }
+
+    /// Of stores of one round.
+    pub(super) fn cold(&self) -> PathBuf {
+        self.path.join("cold")
+    }
+
     fn remove(&self) {
-        let _ = Command::new("umount").args(["-R", "/var/tmp"]).stderr(Stdio::null()).status();
+        for mounted in [Path::new("/var/tmp"), &self.cold(), &self.lasting()] {
+            let _ = Command::new("umount").arg("-R").arg(mounted).stderr(Stdio::null()).status();
+        }
         let _ = Command::new("rm").arg("-rf").arg(&self.path).status();
     }
 }
@@ -47,6 +69,17 @@ impl Drop for Stores {
     fn drop(&mut self) {
         self.remove();
     }
+}
+
+/// A script that mounts a new file system on `dir`, in the place of the one that was there. The loop device passes the
+/// page cache by, so that what is written is written once, and goes with the mount.
+pub(super) fn renew(dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "if mountpoint -q {dir}; then umount -R {dir}; fi
+        rm -f {dir}.img && truncate -s {SIZE} {dir}.img && mkfs.ext4 -q {dir}.img
+        loop=$(losetup --find --show --direct-io=on {dir}.img) && mount $loop {dir} && losetup -d $loop"
+    )
 }
 
 /// Bytes that came over the loopback of this network namespace so far.
@@ -68,8 +101,7 @@ pub(super) fn used(dir: &str) -> Result<u64> {
 }
 
 /// A bundle that runs `true` in `rootfs`, as the runtime alone is given it.
-pub(super) fn bundle(rootfs: &Path, stores: &Path, runtime: &Path) -> Result<String> {
-    let dir = stores.join("bundle");
+pub(super) fn bundle(rootfs: &Path, dir: PathBuf, runtime: &Path) -> Result<String> {
     fs::create_dir_all(&dir).context(|| format!("create `{}`", dir.display()))?;
     workspace::check(Command::new(runtime).arg("spec").current_dir(&dir).stdin(Stdio::null()))?;
     let config = dir.join("config.json");
@@ -83,8 +115,7 @@ pub(super) fn bundle(rootfs: &Path, stores: &Path, runtime: &Path) -> Result<Str
 }
 
 /// A directory to build from: a Dockerfile of ten steps over the image `base`, and the files of `added`.
-pub(super) fn context(base: &str, added: &Path, stores: &Path) -> Result<String> {
-    let dir = stores.join("context");
+pub(super) fn context(base: &str, added: &Path, dir: PathBuf) -> Result<String> {
     fs::create_dir_all(&dir).context(|| format!("create `{}`", dir.display()))?;
     workspace::check(Command::new("cp").arg("-r").arg(added).arg(dir.join("added")))?;
     let mut text = format!("FROM {base}\nENV A=1\nWORKDIR /srv\nCOPY added /opt/added\n");

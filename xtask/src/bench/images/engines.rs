@@ -4,21 +4,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::measure::Case;
+use super::disk;
 
 /// Where stores are, and taru.
 pub(super) struct Engines {
     pub(super) taru: PathBuf,
-    /// On a real disk.
-    pub(super) stores: PathBuf,
+    /// Where stores live through the rounds.
+    pub(super) lasting: PathBuf,
+    /// Where stores of one round are.
+    pub(super) cold: PathBuf,
 }
 
 /// Where sockets are, and what no engine needs to keep.
 const RUN: &str = "/run/bench";
 
 impl Engines {
-    /// The directory of a store. In `name`, `%n` is the round.
+    /// The directory of a store; one whose name has the round in it, `%n`, is among the cold ones.
     pub(super) fn store(&self, name: &str) -> String {
-        self.stores.join(name).display().to_string()
+        self.place(name).join(name).display().to_string()
+    }
+
+    fn place(&self, name: &str) -> &Path {
+        if name.contains("%n") { &self.cold } else { &self.lasting }
+    }
+
+    /// What the engine with the store `name` keeps as long as it runs.
+    fn run(&self, name: &str) -> String {
+        run(self.place(name), name)
     }
 
     /// `taru` on the store `name`.
@@ -30,7 +42,8 @@ impl Engines {
     /// `podman` on the store `name`.
     pub(super) fn podman(&self, name: &str, words: &[&str]) -> Case {
         let root = self.store(name);
-        let (run, tmp) = (format!("{RUN}/{name}.run"), format!("{RUN}/{name}.tmp"));
+        let run = self.run(name);
+        let (run, tmp) = (format!("{run}.run"), format!("{run}.tmp"));
         let mut all = vec!["--root", root.as_str(), "--runroot", &run, "--tmpdir", &tmp];
         all.extend([
             "--storage-driver",
@@ -46,52 +59,52 @@ impl Engines {
 
     /// `buildah` on the store `name`.
     pub(super) fn buildah(&self, name: &str, words: &[&str]) -> Case {
-        let (root, run) = (self.store(name), format!("{RUN}/{name}.run"));
+        let (root, run) = (self.store(name), format!("{}.run", self.run(name)));
         let options = ["--root", &root, "--runroot", &run, "--storage-driver", "overlay"];
         Case::new(Path::new("buildah"), &[&options[..], words].concat())
     }
 
     /// `ctr` to the daemon on the store `name`.
     pub(super) fn ctr(&self, name: &str, words: &[&str]) -> Case {
-        let socket = format!("{RUN}/{name}.sock");
+        let socket = format!("{}.sock", self.run(name));
         Case::new(Path::new("ctr"), &[&["--address", socket.as_str()], words].concat())
     }
 
     /// Starts a containerd on the store `name` and waits until it answers.
     pub(super) fn containerd(&self, name: &str) -> Case {
-        let root = self.store(name);
+        let (root, run) = (self.store(name), self.run(name));
         let config = [
             "version = 2".to_owned(),
             format!("root = \"{root}/root\""),
-            format!("state = \"{RUN}/{name}.state\""),
+            format!("state = \"{run}.state\""),
             "disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\"]"
                 .to_owned(),
-            format!("[grpc]\naddress = \"{RUN}/{name}.sock\""),
+            format!("[grpc]\naddress = \"{run}.sock\""),
         ]
         .join("\n");
         Case::shell(&format!(
-            "mkdir -p {root} {RUN}
-            echo '{config}' > {RUN}/{name}.toml
-            containerd --config {RUN}/{name}.toml > {RUN}/{name}.log 2>&1 &
-            echo $! > {RUN}/{name}.pid
+            "mkdir -p {root}
+            echo '{config}' > {run}.toml
+            containerd --config {run}.toml > {run}.log 2>&1 &
+            echo $! > {run}.pid
             for i in $(seq 300); do
-                ctr --address {RUN}/{name}.sock version > {RUN}/{name}.version 2>&1 && exit
+                ctr --address {run}.sock version > {run}.version 2>&1 && exit
                 sleep 0.1
             done
-            cat {RUN}/{name}.log >&2; exit 1"
+            cat {run}.log >&2; exit 1"
         ))
         .untimed()
     }
 
-    /// Ends that containerd, notes its peak of resident memory, and removes its store.
+    /// Ends that containerd, notes its peak of resident memory.
     pub(super) fn end_containerd(&self, name: &str) -> Case {
+        let run = self.run(name);
         Case::shell(&format!(
-            "pid=$(cat {RUN}/{name}.pid)
+            "pid=$(cat {run}.pid)
             sed -n 's/^VmHWM:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$pid/status >> {RUN}/containerd.peaks
             kill $pid; while [ -e /proc/$pid ]; do sleep 0.05; done"
         ))
         .untimed()
-        .then(self.remove(name))
     }
 
     /// The largest peak of a containerd since this was last asked, in KiB.
@@ -102,14 +115,19 @@ impl Engines {
         text.lines().filter_map(|line| line.parse().ok()).max_by(f64::total_cmp)
     }
 
-    /// Removes the store `name`. Podman binds a directory of it onto itself.
-    pub(super) fn remove(&self, name: &str) -> Case {
-        let dir = self.store(name);
-        let script = format!(
-            "umount -R {dir}/overlay 2>/dev/null || true
-            rm -rf {dir} {RUN}/{name}.run {RUN}/{name}.tmp"
-        );
-        Case::shell(&script).untimed()
+    /// A new file system for the cold stores: nothing is in it, and nothing was.
+    pub(super) fn fresh(&self) -> Case {
+        self.renew(&self.cold).then(self.settle())
+    }
+
+    /// A new file system for the lasting stores.
+    pub(super) fn empty(&self) -> Case {
+        self.renew(&self.lasting)
+    }
+
+    fn renew(&self, place: &Path) -> Case {
+        let run = run(place, "");
+        Case::shell(&format!("{}; rm -rf {run}; mkdir -p {run}", disk::renew(place))).untimed()
     }
 
     /// Writes back what whoever it was has left, so that the next one does not wait for it.
@@ -119,6 +137,13 @@ impl Engines {
 
     /// What a peer has written becomes durable, as everything is that taru acknowledges.
     pub(super) fn sync(&self) -> Case {
-        Case::new(Path::new("sync"), &["-f", &self.stores.display().to_string()])
+        let both = [&self.lasting, &self.cold].map(|dir| dir.display().to_string());
+        Case::new(Path::new("sync"), &["-f", &both[0], &both[1]])
     }
+}
+
+/// Below where `place`'s engines keep their sockets.
+fn run(place: &Path, name: &str) -> String {
+    let place = place.file_name().unwrap_or_default();
+    Path::new(RUN).join(place).join(name).display().to_string()
 }

@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, programs: &[PathBuf]) -> Result<()> {
     let bench = Bench {
         measure: Measure::compile(stores.path(), arguments.runs)?,
         registry: Registry::start(&dir)?,
-        engines: Engines { taru: taru.clone(), stores: stores.path().to_owned() },
+        engines: Engines { taru: taru.clone(), lasting: stores.lasting(), cold: stores.cold() },
         runtime: runtime.clone(),
         dir,
     };

@@ -16,17 +16,15 @@ pub(super) fn pull(bench: &Bench) -> Result<()> {
     for (image, what) in [("one", "one layer"), ("twelve", "12 layers, 300 MB"), ("small", "50 000 files")] {
         let name = bench.registry.name(image);
         let cases = [
-            e.settle().then(e.taru("taru-%n", &["pull", "--quiet", &name])).then(e.remove("taru-%n")),
-            bench.durably(
-                e.settle(),
-                e.podman("podman-%n", &["pull", "--quiet", "--tls-verify=false", &name]),
-                e.remove("podman-%n"),
-            ),
-            bench.durably(
-                e.containerd("ctr-%n").then(e.settle()),
-                e.ctr("ctr-%n", &["images", "pull", "--plain-http", &name]),
-                e.end_containerd("ctr-%n"),
-            ),
+            e.fresh().then(e.taru("taru-%n", &["pull", "--quiet", &name])),
+            bench
+                .durably(e.fresh(), e.podman("podman-%n", &["pull", "--quiet", "--tls-verify=false", &name])),
+            bench
+                .durably(
+                    e.fresh().then(e.containerd("ctr-%n")).then(e.settle()),
+                    e.ctr("ctr-%n", &["images", "pull", "--plain-http", &name]),
+                )
+                .then(e.end_containerd("ctr-%n")),
         ];
         let s = bench.measure.run(&cases)?;
         let row = Peers {
@@ -51,26 +49,20 @@ pub(super) fn shared(bench: &Bench) -> Result<()> {
     let e = &bench.engines;
     let (first, second) = (bench.registry.name("twelve"), bench.registry.name("sibling"));
     let pulls = [
-        (
-            "taru",
-            e.taru("taru-0", &["pull", "--quiet", &first]),
-            e.taru("taru-0", &["pull", "--quiet", &second]),
-        ),
+        ("taru", e.taru("taru", &["pull", "--quiet", &first]), e.taru("taru", &["pull", "--quiet", &second])),
         (
             "podman",
-            e.podman("podman-0", &["pull", "--quiet", "--tls-verify=false", &first]),
-            e.podman("podman-0", &["pull", "--quiet", "--tls-verify=false", &second]),
+            e.podman("podman", &["pull", "--quiet", "--tls-verify=false", &first]),
+            e.podman("podman", &["pull", "--quiet", "--tls-verify=false", &second]),
         ),
     ];
     let (mut fetched, mut written) = (Vec::new(), Vec::new());
     for (engine, first, second) in pulls {
-        let store = format!("{engine}-0");
         bench.measure.once(&first)?;
-        let (received, used) = (disk::received()?, disk::used(&e.store(&store))?);
+        let (received, used) = (disk::received()?, disk::used(&e.store(engine))?);
         bench.measure.once(&second)?;
         fetched.push(Row::mebibytes((disk::received()? - received) as f64 / MIB));
-        written.push(Row::mebibytes(disk::used(&e.store(&store))?.saturating_sub(used) as f64 / MIB));
-        bench.measure.once(&e.remove(&store))?;
+        written.push(Row::mebibytes(disk::used(&e.store(engine))?.saturating_sub(used) as f64 / MIB));
     }
     for (what, rows) in [("fetched", fetched), ("written", written)] {
         table::print_some(
@@ -78,7 +70,7 @@ pub(super) fn shared(bench: &Bench) -> Result<()> {
             &[rows.first(), rows.get(1), None, None],
         );
     }
-    Ok(())
+    bench.empty()
 }
 
 /// Layers whose blobs are there, beside the same blobs decompressed into nothing.
@@ -86,17 +78,20 @@ pub(super) fn unpack(bench: &Bench) -> Result<()> {
     let e = &bench.engines;
     for image in ["one", "twelve", "small"] {
         let name = bench.registry.name(image);
-        bench.measure.once(&e.taru("taru-0", &["pull", "--quiet", &name]))?;
-        let store = e.store("taru-0");
+        bench.measure.once(&e.taru("taru", &["pull", "--quiet", &name]))?;
+        let store = e.store("taru");
+        bench.measure.once(&Case::shell(&format!("rm -rf {store}/snapshot/layers/*")))?;
+        let copy = format!("cp -a {store} {}", e.store("taru-%n"));
         let is_layer = "[ \"$(head -c 2 $blob | od -An -tx1)\" = ' 1f 8b' ]";
         let decompress = format!(
             "for blob in {store}/content/blobs/sha256/*; do ! {is_layer} || gzip -dc $blob; done > /dev/null"
         );
         let cases = [
-            Case::shell(&format!("rm -rf {store}/snapshot/layers/*"))
-                .untimed()
+            e.fresh()
+                .then(Case::shell(&copy))
                 .then(e.settle())
-                .then(e.taru("taru-0", &["pull", "--quiet", &name])),
+                .untimed()
+                .then(e.taru("taru-%n", &["pull", "--quiet", &name])),
             Case::shell(&decompress),
         ];
         let s = bench.measure.run(&cases)?;
@@ -106,7 +101,7 @@ pub(super) fn unpack(bench: &Bench) -> Result<()> {
             Row::seconds(&s[1]),
             s[0].median() / s[1].median()
         );
-        bench.measure.once(&e.remove("taru-0"))?;
+        bench.empty()?;
     }
     Ok(())
 }

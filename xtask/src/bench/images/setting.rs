@@ -28,24 +28,29 @@ pub(super) struct Peers<'s> {
 
 impl Bench {
     /// What a peer does, and that followed by a sync: two samples.
-    pub(super) fn durably(&self, before: Case, work: Case, after: Case) -> Case {
-        before.untimed().then(work).lap().then(self.engines.sync()).then(after.untimed())
+    pub(super) fn durably(&self, before: Case, work: Case) -> Case {
+        before.untimed().then(work).lap().then(self.engines.sync())
     }
 
     /// The image into the lasting stores.
     pub(super) fn fill(&self, name: &str) -> Result<()> {
-        let e = &self.engines;
-        let pull = e
-            .taru("taru", &["pull", "--quiet", name])
-            .then(e.podman("podman", &["pull", "--quiet", "--tls-verify=false", name]))
-            .then(e.buildah("buildah", &["pull", "--quiet", "--tls-verify=false", name]));
-        self.measure.once(&pull)
+        self.pulls("", name).iter().try_for_each(|pull| self.measure.once(pull))
     }
 
-    /// Removes them.
+    /// The image into the stores of taru, podman and buildah whose names end so.
+    pub(super) fn pulls(&self, end: &str, name: &str) -> [Case; 3] {
+        let (e, store) = (&self.engines, |engine| format!("{engine}{end}"));
+        let theirs = ["pull", "--quiet", "--tls-verify=false", name];
+        [
+            e.taru(&store("taru"), &["pull", "--quiet", name]),
+            e.podman(&store("podman"), &theirs),
+            e.buildah(&store("buildah"), &theirs),
+        ]
+    }
+
+    /// Removes the lasting stores.
     pub(super) fn empty(&self) -> Result<()> {
-        let e = &self.engines;
-        self.measure.once(&e.remove("taru").then(e.remove("podman")).then(e.remove("buildah")))
+        self.measure.once(&self.engines.empty())
     }
 }
 
