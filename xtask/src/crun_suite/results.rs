@@ -82,6 +82,7 @@ impl Results {
 }
 
 /// Reads lines like `not ok 3 - name` and `ok 4 - name #SKIP`; containers may print in between.
+/// Newer suites add why a test is left out and how long each took: `ok 4 - name #SKIP requires root # 0.012s`.
 fn parse(file: &str, text: &str) -> Vec<(String, Outcome)> {
     let mut found = Vec::new();
     for line in text.lines() {
@@ -91,10 +92,11 @@ fn parse(file: &str, text: &str) -> Vec<(String, Outcome)> {
             _ => continue,
         };
         let Some((_, name)) = rest.split_once(" - ") else { continue };
-        let (name, outcome) = match (name.trim_end().strip_suffix("#SKIP"), is_ok) {
-            (Some(name), _) => (name, Outcome::Skip),
-            (None, true) => (name, Outcome::Ok),
-            (None, false) => (name, Outcome::NotOk),
+        let (name, remark) = name.split_once('#').unwrap_or((name, ""));
+        let outcome = match is_ok {
+            _ if remark.starts_with("SKIP") => Outcome::Skip,
+            true => Outcome::Ok,
+            false => Outcome::NotOk,
         };
         found.push((format!("{file}/{}", name.trim()), outcome));
     }
@@ -217,6 +219,14 @@ mod tests {
                 ("start/rootless".to_owned(), Outcome::Skip)
             ]
         );
+    }
+
+    #[test]
+    fn reads_reasons_and_durations() {
+        let text = "ok 1 - start # 0.012s\nnot ok 2 - run-twice # 1.500s\nok 3 - rootless #SKIP requires root # 0.000s\n";
+        let found: Vec<_> = parse("start", text).into_iter().map(|(_, outcome)| outcome).collect();
+        assert_eq!(found, [Outcome::Ok, Outcome::NotOk, Outcome::Skip]);
+        assert_eq!(parse("start", text)[2].0, "start/rootless");
     }
 
     #[test]
