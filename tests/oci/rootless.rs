@@ -174,6 +174,17 @@ fn the_whole_life_of_a_container() {
         let id = sandbox.runtime().fresh_id();
         let dir = bundle.dir().display().to_string();
         call(&["create", "--bundle", &dir, &id]).succeeds();
+        if !sandbox.peer_lacks(&[Family::Crun], "exec before start") {
+            assert_eq!(call(&["exec", &id, "/bin/echo", "early"]).ok().text(), "early");
+        }
+        if sandbox.runtime().family() == Family::Taru {
+            // What waits shows itself to exec, and to nobody else.
+            let state: Value = serde_json::from_str(&call(&["state", &id]).ok().stdout).expect("a state");
+            let namespace = format!("/proc/{}/ns/mnt", state["pid"]);
+            taru_testkit::eventually("it hides again", || {
+                as_user(sandbox, sandbox.runtime().beside(["readlink", &namespace])).output().status != 0
+            });
+        }
         call(&["start", &id]).succeeds();
         let state: Value = serde_json::from_str(&call(&["state", &id]).ok().stdout).expect("a state");
         assert_eq!(state["status"], "running");

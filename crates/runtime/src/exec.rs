@@ -28,7 +28,7 @@ use crate::plan::{self, Problems, ProcessPlan};
 use crate::spec::{self, Spec};
 use crate::state::{Record, Status, Store};
 use crate::wire::{Link, Message};
-use crate::{ended, group, kill, listener, resctrl};
+use crate::{ended, group, kill, listener, resctrl, start};
 use terminal::Terminal;
 
 /// What `exec` is asked for.
@@ -79,7 +79,7 @@ pub fn document(store: &Store, id: &str) -> Result<Spec> {
 /// [`Kind::State`] for a container that does not run; all problems of the process at once; [`Kind::Exec`].
 pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     let record = request.store.load(request.id)?;
-    check_status(&record, request)?;
+    let is_created = check_status(&record, request)? == Status::Created;
     let spec = Spec::parse(&record.config()?)?;
     let (mut plan, warnings) = decide(request.process, &spec)?;
     if request.console_socket.is_none() {
@@ -113,7 +113,9 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         link: child_link,
         preserve_fds: request.preserve_fds,
     };
+    let shown = if is_created && !create::may_hide() { start::show(&record)? } else { None };
     let child = spawn(entry, &group, &record, &link)?;
+    drop(shown);
     let mut undo = Undo::new();
     undo.push(|| create::end(&child));
     let mut warnings = warnings;
@@ -136,10 +138,10 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     Ok(Outcome { exit, warnings })
 }
 
-fn check_status(record: &Record, request: &Request<'_>) -> Result<()> {
+fn check_status(record: &Record, request: &Request<'_>) -> Result<Status> {
     match record.status()? {
-        Status::Running | Status::Created => Ok(()),
-        Status::Paused if request.ignore_paused => Ok(()),
+        status @ (Status::Running | Status::Created) => Ok(status),
+        Status::Paused if request.ignore_paused => Ok(Status::Paused),
         Status::Paused => {
             Err(refuse("cannot exec in a paused container (use --ignore-paused to override)", request.id))
         }

@@ -2,14 +2,15 @@
 //!
 //! Init listens on `start.sock` in the container's state directory, which only its owner can enter. The
 //! connection is the conversation of [`crate::wire`] from `Start` on, so that a program that cannot be
-//! executed is an error of `start`.
+//! executed is an error of `start`. On another connection init shows itself to those who are not root and enter what
+//! only waits: see [`show`].
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::process::Child;
+use taru_sys::process::{self, Child};
 use taru_sys::socket;
 
 use crate::notify::Relay;
@@ -113,6 +114,42 @@ pub(crate) fn listen(path: &Path) -> Result<OwnedFd> {
     through_descriptor(path, socket::listen_seqpacket)
 }
 
+/// Init of a created container, visible until this is dropped.
+#[derive(Debug)]
+pub struct Shown {
+    _link: Link,
+}
+
+/// Has the init of a created container show itself: until it executes its program it is hidden from everybody but root, so
+/// that its owner, too, could not enter its namespaces. `None` if it has begun to start meanwhile: then it shows
+/// itself.
+///
+/// # Errors
+/// The conversation with init fails.
+pub fn show(record: &Record) -> Result<Option<Shown>> {
+    let link = match connect(record) {
+        Ok(connection) => Link::from(connection),
+        Err(_) if record.status()? != Status::Created => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    match link.send(&Message::Show).and_then(|()| link.receive()) {
+        Ok(Some(Message::Shown)) => Ok(Some(Shown { _link: link })),
+        Ok(None) => Ok(None),
+        Ok(Some(_)) => Err(Error::new(Kind::System, "init spoke out of turn")),
+        Err(_) if record.status()? != Status::Created => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// In init: visible for as long as the other end is open.
+fn show_to(link: &Link) -> Result<()> {
+    process::set_dumpable(true).context(|| "show itself")?;
+    // Whoever asked may be gone already.
+    let _ = link.send(&Message::Shown);
+    let _ = link.receive();
+    process::set_dumpable(false).context(|| "hide from other processes")
+}
+
 /// In init: waits for `start`. A connection that says nothing (its process was killed) is passed over.
 pub(crate) fn accept(listener: &OwnedFd) -> Result<Link> {
     loop {
@@ -120,6 +157,7 @@ pub(crate) fn accept(listener: &OwnedFd) -> Result<Link> {
         let link = Link::from(connection);
         match link.receive() {
             Ok(Some(Message::Start)) => return Ok(link),
+            Ok(Some(Message::Show)) => show_to(&link)?,
             Ok(_) => {}
             Err(e) if e.kind() == Kind::System => {}
             Err(e) => return Err(e),

@@ -15,6 +15,15 @@
 //!   │ ◀──────── closed: the program runs; Failed ─│
 //! ```
 //!
+//! While it waits for `Start`, init is seen by root alone. To whoever may connect to start.sock, and so may start it, it shows
+//! itself for as long as another connection lasts:
+//!
+//! ```text
+//!   │ ── Show ──────────────────────────────────▶ │ visible: its owner may enter its namespaces
+//!   │ ◀──────────────────────────────── Shown ─── │
+//!   │ ── closed ────────────────────────────────▶ │ hidden again
+//! ```
+//!
 //! A *stage* process stands between the two where namespaces must be joined before the new ones are
 //! made; it says `Cloned` and is gone. `Failed` may come at any time and carries the whole error.
 //! The socket keeps message boundaries; it is close-on-exec, so that execve(2) itself says "done".
@@ -47,6 +56,10 @@ pub(crate) enum Message {
     Ready(Vec<String>),
     /// Host to init: execute the program.
     Start,
+    /// Somebody who may start it to init: let me enter your namespaces.
+    Show,
+    /// Init in answer to `Show`: as long as you stay connected.
+    Shown,
     /// Init to host: this went wrong, and I end.
     Failed(Error),
 }
@@ -62,12 +75,15 @@ impl Message {
             Message::Listener(_) => "Listener",
             Message::Ready(_) => "Ready",
             Message::Start => "Start",
+            Message::Show => "Show",
+            Message::Shown => "Shown",
             Message::Failed(_) => "Failed",
         }
     }
 }
 
 /// One end of the conversation.
+#[derive(Debug)]
 pub(crate) struct Link(OwnedFd);
 
 impl Link {
@@ -166,6 +182,8 @@ fn encode(message: &Message) -> (Vec<u8>, Option<BorrowedFd<'_>>) {
         Message::Listener(fd) => (vec![b'l'], Some(fd.as_fd())),
         Message::Ready(warnings) => (join(b'r', warnings.iter().map(String::as_str)), None),
         Message::Start => (vec![b's'], None),
+        Message::Show => (vec![b'v'], None),
+        Message::Shown => (vec![b'w'], None),
         Message::Failed(error) => (encode_error(error), None),
     }
 }
@@ -207,6 +225,8 @@ fn decode(data: &[u8], fd: Option<OwnedFd>) -> Option<Message> {
         b'l' => Message::Listener(fd?),
         b'r' => Message::Ready(split(rest)?),
         b's' => Message::Start,
+        b'v' => Message::Show,
+        b'w' => Message::Shown,
         b'f' => Message::Failed(decode_error(data)?),
         _ => return None,
     })
