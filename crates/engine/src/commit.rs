@@ -49,34 +49,41 @@ pub fn changes(engine: &mut Engine, key: &str) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// Makes an image of the container `key`: its image's layers, and one of what it changed.
+/// The image that was made.
+#[derive(Debug)]
+pub struct Committed {
+    /// The image.
+    pub image: Found,
+    /// Why the container did not stand still, where it was to: what it wrote meanwhile may be in the image by half.
+    pub went_on: Option<Error>,
+}
+
+/// Makes an image of the container `key`: its image's layers, and one of what it changed. It stands still meanwhile where
+/// that can be done: without a control group, as ordinary users often have none, it goes on.
 ///
 /// # Errors
 /// [`Kind::NotFound`]; [`Kind::State`] if its root is of no image; any error of the stores.
-pub fn commit(engine: &mut Engine, key: &str, options: &Options) -> Result<Found> {
+pub fn commit(engine: &mut Engine, key: &str, options: &Options) -> Result<Committed> {
     let (record, status) = reconcile::one(engine, key)?;
     let runs = matches!(status, Status::Running { .. });
     make(engine, &record, runs && !options.no_pause, options)
         .context(|| format!("commit container `{}`", record.name))
 }
 
-/// Does `act` while nothing of the container runs. Whatever becomes of this process, it goes on afterwards.
-fn paused<T>(engine: &Engine, record: &Record, act: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Does `act` while nothing of the container runs, or says why it went on. Whatever becomes of this process, it goes on
+/// afterwards.
+fn paused(engine: &Engine, record: &Record, act: impl FnOnce() -> Result<()>) -> Result<Option<Error>> {
     let resume = || engine.runtime.call(&["resume", &record.id]).map(drop);
     let guardian = Guardian::new(|| drop(resume()))?;
-    let stopped = engine.runtime.call(&["pause", &record.id]).map(drop);
-    let done = match stopped {
-        Ok(()) => act(),
-        Err(e) => {
-            guardian.dismiss();
-            return Err(e.hint("--no-pause reads its files while it goes on"));
-        }
-    };
+    if let Err(refused) = engine.runtime.call(&["pause", &record.id]) {
+        guardian.dismiss();
+        return act().map(|()| Some(refused));
+    }
+    let done = act();
     let resumed = resume();
     guardian.dismiss();
     // The first failure is the one to report.
-    let value = done?;
-    resumed.map(|()| value)
+    done.and(resumed).map(|()| None)
 }
 
 /// The image that the root of a container is of.
@@ -104,7 +111,7 @@ fn own_files<'a>(origin: &Origin<'a>) -> Vec<&'a str> {
     own
 }
 
-fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Result<Found> {
+fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Result<Committed> {
     let images = engine.images()?;
     let origin = origin(record)?;
     let lease = images.content.lease(&format!("commit {}", record.name))?;
@@ -120,11 +127,10 @@ fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Res
     let mut layer = LayerWriter::new(&images.content, &lease, Compression::Gzip)?;
     let key = Key::container(&record.id)?;
     let mut diff = || images.snapshots.diff(&key, &how, &mut layer);
-    if pause {
-        paused(engine, record, diff)?
-    } else {
-        diff()?
-    }
+    let went_on = match pause {
+        true => paused(engine, record, diff)?,
+        false => diff().map(|()| None)?,
+    };
     let layer = layer.finish()?;
 
     let created = time::rfc3339(epoch.map_or_else(SystemTime::now, |e| UNIX_EPOCH + Duration::from_secs(e)));
@@ -144,7 +150,8 @@ fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Res
     config.config = Some(run);
     let mut layers: Vec<Descriptor> = from.document.layers.iter().map(oci).collect();
     layers.push(layer.descriptor);
-    store(images, &lease, options, &config, layers)
+    let image = store(images, &lease, options, &config, layers)?;
+    Ok(Committed { image, went_on })
 }
 
 /// Stores configuration and manifest, unpacks the new layer, and names the image.

@@ -1,5 +1,6 @@
 //! `taru commit`: an image of what a container has become.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use taru_engine::commit::{Options, commit};
@@ -7,13 +8,14 @@ use taru_oci::Reference;
 use taru_stdx::Result;
 
 use crate::commands::open;
-use crate::options::Global;
+use crate::options::{Global, LogLevel};
 use crate::output;
 
 /// Make an image of a container
 ///
 /// The image has the layers of the container's own image and one more with what the container changed; it is run as
-/// the container was. What is in volumes is not part of it. The container stands still meanwhile. Prints the image's id.
+/// the container was. What is in volumes is not part of it. The container stands still meanwhile, if it has a control
+/// group; without one it goes on, which a warning says. Prints the image's id.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -49,7 +51,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         changes: args.change.clone(),
         no_pause: args.no_pause,
     };
-    let found = commit(&mut engine, &args.container, &options)?;
-    output::line(&found.target.digest.to_string())?;
+    let made = commit(&mut engine, &args.container, &options)?;
+    if let Some(why) = made.went_on {
+        // What the runtime said, without how it was called.
+        let why = why.source().map_or_else(|| why.to_string(), ToString::to_string);
+        let text = format!("`{}` went on while it was committed: {why}", args.container);
+        output::note(global, LogLevel::Warn, &text);
+    }
+    output::line(&made.image.target.digest.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
