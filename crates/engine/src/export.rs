@@ -19,7 +19,7 @@ pub fn to_stream(engine: &mut Engine, key: &str, to: &File) -> Result<()> {
     with(engine, key, |place| {
         let child =
             place.enter(|root| pack(root, Path::new("/"), Path::new(HERE), false, what, to).map(drop))?;
-        child.finish()
+        child.finish().map_err(|failure| failure.error)
     })
 }
 

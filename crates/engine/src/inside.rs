@@ -11,10 +11,12 @@
 //! processes do not see the child, which stays outside their process ids.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taru_rootdir::RootDir;
+use taru_runtime::start::Shown;
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{self, OpenFlags};
@@ -48,6 +50,8 @@ pub struct Place {
 struct Made {
     /// What the runtime knows it by.
     id: String,
+    /// Its init, which waits, lets an ordinary user see it as long as this lives.
+    shown: Option<Shown>,
     /// Removes it if this process cannot.
     guardian: Guardian,
     /// Nobody starts, removes or enters it meanwhile.
@@ -123,8 +127,11 @@ impl Place {
             let done = self.join().and_then(|root| act(&root));
             let text = match &done {
                 Ok(()) => "ok".to_owned(),
-                // The class, the failure, then each hint. No file name has a NUL.
-                Err(e) => format!("{}\0{}\0{}", number(e.kind()), e.chain(), e.hints().join("\0")),
+                // The class, whether it was left alone, the failure, then each hint. No file name has a NUL.
+                Err(e) => {
+                    let (kind, alone) = (number(e.kind()), u8::from(was_left_alone(e)));
+                    format!("{kind}\0{alone}\0{}\0{}", e.chain(), e.hints().join("\0"))
+                }
             };
             let end = (0..=text.len().min(REPORT)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
             let _ = socket::send_with_fds(theirs.as_fd(), &text.as_bytes()[..end], &[]);
@@ -162,12 +169,39 @@ impl Place {
     }
 }
 
+/// What the work in a container failed with.
+#[derive(Debug)]
+pub struct Failure {
+    /// The error.
+    pub error: Error,
+    /// It wrote for somebody who does not read any more, and knows why.
+    pub was_left_alone: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { was_left_alone: was_left_alone(&error), error }
+    }
+}
+
+/// Whether the cause of a failure is that nobody reads what was written.
+fn was_left_alone(error: &Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
 impl Inside {
     /// Waits for the child and returns what it failed with.
     ///
     /// # Errors
     /// What the act failed with.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self) -> std::result::Result<(), Failure> {
         let what = || "wait for the work in the container";
         let report = socket::receive_with_fds(self.report.as_fd(), REPORT).context(what)?.data;
         process::wait_pidfd(self.child.pidfd.as_fd()).context(what)?;
@@ -177,8 +211,10 @@ impl Inside {
         }
         let mut lines = report.split('\0');
         let kind = lines.next().and_then(|n| n.parse().ok()).map_or(Kind::System, kind);
+        let was_left_alone = lines.next() == Some("1");
         let text = lines.next().unwrap_or("work in the container: it was ended");
-        Err(lines.filter(|hint| !hint.is_empty()).fold(Error::new(kind, text), |e, hint| e.hint(hint)))
+        let hints = lines.filter(|hint| !hint.is_empty());
+        Err(Failure { error: hints.fold(Error::new(kind, text), |e, hint| e.hint(hint)), was_left_alone })
     }
 }
 
@@ -232,23 +268,31 @@ fn make_ready(engine: &Engine, record: &Record) -> Result<Made> {
     let lock = lock(engine, record)?;
     prepare::remove_made(engine, record)?;
     let id = prepare::made_id(record);
-    // It never runs: it needs no terminal, and nobody to take one over.
+    // It never runs: it needs no terminal, nobody to take one over, and neither its program nor its user, who may be what
+    // it has lost. The runtime looks for some program all the same.
     let mut quiet = record.clone();
     if let Ok(config) = &mut quiet.config {
         config.tty = false;
+        config.user = None;
+        config.workdir = PathBuf::from("/");
+        config.args = vec!["/proc/self/exe".to_owned()];
     }
     let guardian = Guardian::new(|| drop(prepare::unmake(engine, &id)))?;
     let made = prepare::bundle_at(engine, &quiet, &engine.dirs.bundle(&id), &id)
         .and_then(|bundle| engine.runtime.create(&id, &bundle));
-    let ready = Made { id, guardian, _lock: lock };
-    match made {
-        Ok(()) => Ok(ready),
+    let mut ready = Made { id, shown: None, guardian, _lock: lock };
+    match made.and_then(|()| engine.runtime.show(&ready.id)) {
+        Ok(shown) => {
+            ready.shown = shown;
+            Ok(ready)
+        }
         Err(e) => unmake(engine, Some(ready)).and(Err(e)),
     }
 }
 
 fn unmake(engine: &Engine, made: Option<Made>) -> Result<()> {
     let Some(made) = made else { return Ok(()) };
+    drop(made.shown);
     let gone = prepare::unmake(engine, &made.id);
     made.guardian.dismiss();
     gone
@@ -261,12 +305,6 @@ fn is_other_userns(pid: i32) -> Result<bool> {
         let fd = fs::openat(fs::CWD, Path::new(path), OpenFlags::RDONLY, 0)?;
         fs::fstat(fd.as_fd()).map(|stat| (stat.device, stat.ino))
     };
-    let theirs = of(&format!("/proc/{pid}/ns/user")).context(what).map_err(|e| match e.kind() {
-        // What only waits to be started is guarded from everybody but root.
-        Kind::Permission => {
-            e.hint("an ordinary user reaches the files of a container that runs: start it first")
-        }
-        _ => e,
-    })?;
+    let theirs = of(&format!("/proc/{pid}/ns/user")).context(what)?;
     Ok(theirs != of("/proc/self/ns/user").context(what)?)
 }

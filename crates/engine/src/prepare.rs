@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 use taru_rootdir::RootDir;
-use taru_runtime::spec::CONFIG;
+use taru_runtime::spec::{CONFIG, IdMapping};
 use taru_snapshot::Rootfs;
 use taru_stdx::fs::{Sync, replace};
 use taru_stdx::{Context, Error, Kind, Result};
@@ -82,6 +82,8 @@ pub fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Resu
                 .context(|| format!("give `{}` to {uid}:{gid}", path.display()))?;
         }
     }
+    let user = find_user(config, tree.as_ref())?;
+    check_user(&user, &maps)?;
     let facts = Facts {
         id,
         bundle: dir,
@@ -91,7 +93,7 @@ pub fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Resu
         host: host.as_ref(),
         tree: tree.as_ref(),
         volumes: &volumes,
-        user: &find_user(config, tree.as_ref())?,
+        user: &user,
         hostname: &hostname,
         seccomp: Some(seccomp(config)?),
         cgroup: (engine.caller.uid == 0)
@@ -131,6 +133,20 @@ fn find_user(config: &ContainerConfig, tree: Option<&Rootfs>) -> Result<user::Us
         other => other,
     };
     user::find(wanted, &read("etc/passwd")?, &read("etc/group")?)
+}
+
+/// Whether the ids that the program runs with are some of this host's: an ordinary user may have one only.
+fn check_user(user: &user::User, maps: &idmap::IdMaps) -> Result<()> {
+    let has = |map: &[IdMapping], id: u32| {
+        map.is_empty() || map.iter().any(|m| (m.container_id..m.container_id + m.size).contains(&id))
+    };
+    if has(&maps.uids, user.uid) && has(&maps.gids, user.gid) {
+        return Ok(());
+    }
+    let text = format!("run as {}:{}: you have no such ids to give", user.uid, user.gid);
+    Err(Error::new(Kind::Permission, text)
+        .hint("/etc/subuid and /etc/subgid grant them, and newuidmap (of uidmap or shadow-utils) maps them")
+        .hint("without: `--user 0`, which is you outside"))
 }
 
 /// Whether this host has the controller of processes.

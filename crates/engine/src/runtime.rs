@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use taru_runtime::start::{self, Shown};
+use taru_runtime::state::Store;
 use taru_stdx::fs::read_bounded;
 use taru_stdx::{Context, Error, Kind, Result};
 
@@ -102,6 +104,20 @@ impl Runtime {
         }
         let silent = || Error::new(Kind::System, "the runtime says nothing");
         Err(Error::new(Kind::System, what()).because(failure(&log).unwrap_or_else(silent)))
+    }
+}
+
+impl Runtime {
+    /// Has the init of a container that only waits show itself to this user, who is not root, until what this returns is
+    /// dropped. Another runtime's is visible, or stays hidden.
+    ///
+    /// # Errors
+    /// There is no such container; the conversation with its init fails.
+    pub fn show(&self, id: &str) -> Result<Option<Shown>> {
+        if self.other.is_some() {
+            return Ok(None);
+        }
+        start::show(&Store::open(&self.root).load(id)?)
     }
 }
 

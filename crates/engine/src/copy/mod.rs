@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
 
+use crate::inside::Failure;
 use crate::{Engine, inside};
 
 pub mod pack;
@@ -68,6 +69,12 @@ pub struct Options {
 /// [`Kind::Invalid`] for other ends; [`Kind::NotFound`]; any error of the file systems.
 pub fn copy(engine: &mut Engine, from: &End, to: &End, options: Options) -> Result<u64> {
     match (from, to) {
+        (End::Container { .. }, End::Host(to)) if options.archive && engine.caller.uid != 0 => {
+            let text = format!("copy to `{}` with owners: only root can give files to others", to.display());
+            Err(Error::new(Kind::Permission, text).hint(
+                "without --archive the copy is yours; a tar keeps owners: taru cp -a CONTAINER:PATH - > FILE",
+            ))
+        }
         (End::Container { key, path }, End::Host(_) | End::Stream) => {
             let path = path.clone();
             with(engine, key, |place| out_of(place, &path, to, options))
@@ -119,7 +126,7 @@ fn out_of(place: &inside::Place, path: &Path, to: &End, options: Options) -> Res
     };
     // With it closed a child that still writes ends.
     drop(from);
-    finish(child, received).map(|()| 0)
+    cause(child.finish(), received.map_err(Failure::from)).map(|()| 0)
 }
 
 fn into(place: &inside::Place, from: &End, path: &Path, options: Options) -> Result<u64> {
@@ -139,7 +146,7 @@ fn into(place: &inside::Place, from: &End, path: &Path, options: Options) -> Res
             false => receive(&reader, &Target { set_ids: true, ..target }),
         }
     })?;
-    let Some(mut to) = writer else { return finish(child, Ok(())).map(|()| 0) };
+    let Some(mut to) = writer else { return cause(Ok(()), child.finish()).map(|()| 0) };
     let sent = match from {
         End::Host(source) => {
             let what = What { owners: options.archive, ..What::default() };
@@ -153,7 +160,7 @@ fn into(place: &inside::Place, from: &End, path: &Path, options: Options) -> Res
     };
     drop(to);
     let left_out = *sent.as_ref().unwrap_or(&0);
-    finish(child, sent.map(drop)).map(|()| left_out)
+    cause(sent.map(drop).map_err(Failure::from), child.finish()).map(|()| left_out)
 }
 
 fn pipe() -> Result<(File, File)> {
@@ -168,12 +175,13 @@ fn target(path: &Path, source: &Path, options: Options) -> Target {
     Target { path: path.to_owned(), name, content_only, owners: options.archive, set_ids: false }
 }
 
-/// Waits for the child; of two failures the one that is the cause: the side that was only left alone says so.
-fn finish(child: inside::Inside, ours: Result<()>) -> Result<()> {
-    match (child.finish(), ours) {
-        (Ok(()), ours) => ours,
-        (Err(theirs), Err(ours)) if theirs.chain().to_string().contains("Broken pipe") => Err(ours),
-        (Err(theirs), _) => Err(theirs),
+/// Of two failures the one that is the cause: the writer's, unless it is that nobody reads any more; a reader to whom nothing
+/// comes does not know why.
+fn cause(writer: std::result::Result<(), Failure>, reader: std::result::Result<(), Failure>) -> Result<()> {
+    match (writer, reader) {
+        (Err(writer), Err(reader)) if writer.was_left_alone => Err(reader.error),
+        (Err(writer), _) => Err(writer.error),
+        (Ok(()), reader) => reader.map_err(|failure| failure.error),
     }
 }
 

@@ -64,6 +64,13 @@ fn place<R: Read>(archive: &mut tar::Archive<R>, target: &Target) -> Result<()> 
     let meta = std::fs::metadata(&target.path);
     let is_dir = meta.as_ref().is_ok_and(std::fs::Metadata::is_dir);
     let wants_dir = target.path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let parent = target.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|dir| meta.is_err() && !dir.is_dir()) {
+        return Err(Error::new(
+            Kind::NotFound,
+            format!("{}: no such directory `{}`", what(), parent.display()),
+        ));
+    }
     if !first.header().entry_type().is_dir() {
         if wants_dir && !is_dir {
             return Err(Error::new(Kind::NotFound, format!("{}: no such directory", what())));

@@ -11,4 +11,5 @@ mod pull;
 mod registry;
 mod remove;
 mod run;
+mod users;
 mod world;

@@ -4,9 +4,9 @@ use std::fs;
 
 use serde_json::json;
 use taru_testkit::image::Tar;
-use taru_testkit::{Sandbox, eventually, sandbox};
+use taru_testkit::{eventually, sandbox};
 
-use crate::world::{Taru, app};
+use crate::world::{Grant, Taru, app};
 
 /// An image with something to say in every field.
 fn wordy() -> Vec<u8> {
@@ -159,29 +159,6 @@ fn nothing_of_a_root_is_in_the_hosts_mount_table() {
         taru.taru("rm -f a").succeeds();
         taru.clear();
     });
-}
-
-/// Binds a grant of subordinate ids over this host's, for as long as it lives.
-struct Grant(Vec<&'static str>);
-
-impl Grant {
-    fn new(sandbox: &Sandbox) -> Grant {
-        let file = sandbox.dir().join("subid");
-        fs::write(&file, "1000:300000:65536\n").unwrap();
-        let files = vec!["/etc/subuid", "/etc/subgid"];
-        for path in &files {
-            crate::world::peer(&sandbox.dir(), &["mount", "--bind", file.to_str().unwrap(), path]);
-        }
-        Grant(files)
-    }
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::process::Command::new("umount").arg(path).status();
-        }
-    }
 }
 
 #[test]

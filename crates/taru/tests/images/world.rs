@@ -29,6 +29,10 @@ impl<'a> Taru<'a> {
         Taru::at(sandbox, false, "root")
     }
 
+    pub(crate) fn user(sandbox: &'a Sandbox) -> Taru<'a> {
+        Taru::at(sandbox, true, "user")
+    }
+
     fn at(sandbox: &'a Sandbox, user: bool, name: &str) -> Taru<'a> {
         let taru = Taru { sandbox, user, state: sandbox.dir().join(name) };
         for dir in [taru.state.clone(), taru.home(), taru.dir()] {
@@ -188,6 +192,29 @@ impl<'a> Taru<'a> {
         }
         self.taru("image prune --all").succeeds();
         assert_eq!(self.stored(), Vec::<String>::new());
+    }
+}
+
+/// Binds a grant of subordinate ids over this host's, for as long as it lives.
+pub(crate) struct Grant(Vec<&'static str>);
+
+impl Grant {
+    pub(crate) fn new(sandbox: &Sandbox) -> Grant {
+        let file = sandbox.dir().join("subid");
+        fs::write(&file, "1000:300000:65536\n").unwrap();
+        let files = vec!["/etc/subuid", "/etc/subgid"];
+        for path in &files {
+            peer(&sandbox.dir(), &["mount", "--bind", file.to_str().unwrap(), path]);
+        }
+        Grant(files)
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = Command::new("umount").arg(path).status();
+        }
     }
 }
 
