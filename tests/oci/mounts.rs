@@ -170,6 +170,26 @@ fn file_system_options_reach_the_file_system() {
 }
 
 #[test]
+fn a_tmpfs_has_the_mode_of_the_directory_it_covers() {
+    sandbox(|sandbox| {
+        let bundle = |options: &[&str]| {
+            let bundle =
+                sandbox.bundle().mount("/covered", "tmpfs", "tmpfs", options).sh("stat -c %a /covered");
+            let dir = bundle.rootfs().join("covered");
+            fs::create_dir(&dir).expect("make a directory");
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o712)).expect("chmod");
+            bundle
+        };
+        for (options, mode) in [(&[][..], "712"), (&["ro", "nosuid"], "712"), (&["mode=750"], "750")] {
+            assert_eq!(sandbox.runtime().prints(&bundle(options)), mode, "{options:?}");
+        }
+        // Where there is no directory, the kernel's own mode.
+        let bundle = sandbox.bundle().mount("/absent", "tmpfs", "tmpfs", &[]).sh("stat -c %a /absent");
+        assert_eq!(sandbox.runtime().prints(&bundle), "1777");
+    });
+}
+
+#[test]
 fn a_bad_file_system_option_is_refused() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().mount("/mnt", "tmpfs", "tmpfs", &["no_such_option=1"]);

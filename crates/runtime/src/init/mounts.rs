@@ -145,7 +145,9 @@ fn file_system(
     }
     let options = &mount.options;
     let read_only_later = mount.is_tmpfs() && options.set.contains(Attr::RDONLY);
+    let inherited = if mount.is_tmpfs() { inherited_mode(root, mount) } else { None };
     let mut data = options.data();
+    data.extend(inherited.as_deref().map(|mode| ("mode", Some(mode))));
     if read_only_later {
         data.retain(|(key, _)| *key != "ro");
     }
@@ -171,6 +173,16 @@ fn file_system(
         later.push(attached);
     }
     Ok(())
+}
+
+/// A tmpfs without a mode of its own has that of the directory it covers, as runc has it: what is /run in the
+/// image stays closed to other users, and the kernel's default is open to all.
+fn inherited_mode(root: &RootDir, mount: &MountPlan) -> Option<String> {
+    if mount.options.own_data().iter().any(|(key, _)| *key == "mode") {
+        return None;
+    }
+    let covered = root.metadata(&mount.destination).ok()?;
+    Some(format!("{:o}", covered.permissions()))
 }
 
 /// A /proc or /sys that leads elsewhere would have the container's files read as the kernel's.
