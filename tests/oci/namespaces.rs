@@ -159,6 +159,24 @@ fn hostname_and_domainname() {
 }
 
 #[test]
+fn a_domainname_and_its_sysctl_must_agree() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc], "domainname") {
+            return;
+        }
+        let bundle = |parameter: &str| {
+            sandbox
+                .bundle()
+                .put("/domainname", json!("example.org"))
+                .put("/linux/sysctl", json!({ "kernel.domainname": parameter }))
+                .sh("cat /proc/sys/kernel/domainname")
+        };
+        assert_eq!(sandbox.runtime().prints(&bundle("example.org")), "example.org");
+        sandbox.runtime().run(&bundle("other.org")).fails_with("kernel.domainname");
+    });
+}
+
+#[test]
 fn a_hostname_without_a_uts_namespace_is_refused() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().without_namespace("uts").put("/hostname", json!("stolen"));

@@ -124,6 +124,7 @@ impl Plan {
         let root = RootPlan::new(spec, linux, bundle, &namespaces, &mut problems);
         let mounts = mounts::plan(&spec.mounts, bundle, &namespaces, &mut problems);
         let own_dev = !mounts.iter().any(MountPlan::shares_host_dev);
+        let domainname = (!spec.domainname.is_empty()).then(|| spec.domainname.clone());
         let plan = Plan {
             id: id.to_owned(),
             bundle: bundle.to_owned(),
@@ -131,8 +132,8 @@ impl Plan {
             masked_paths: absolute(&linux.masked_paths, "maskedPaths", &mut problems),
             readonly_paths: absolute(&linux.readonly_paths, "readonlyPaths", &mut problems),
             hostname: (!spec.hostname.is_empty()).then(|| spec.hostname.clone()),
-            domainname: (!spec.domainname.is_empty()).then(|| spec.domainname.clone()),
-            sysctl: sysctl::plan(&linux.sysctl, &namespaces, &mut problems),
+            sysctl: sysctl::plan(&linux.sysctl, domainname.as_deref(), &namespaces, &mut problems),
+            domainname,
             net_devices: net_devices(linux, &namespaces, &mut problems),
             personality: linux.personality.as_ref().and_then(|p| personality(p, &mut problems)),
             memory_policy: linux.memory_policy.as_ref().and_then(|p| memory_policy(p, &mut problems)),

@@ -20,16 +20,24 @@ const IPC: [&str; 9] = [
     "kernel.auto_msgmni",
 ];
 
-/// Decides on `sysctl`: paths below `/proc/sys` and values, or a problem for each that is not namespaced.
+/// Decides on `sysctl`: paths below `/proc/sys` and values, or a problem for each that is not namespaced
+/// or contradicts the field `domainname`.
 pub(super) fn plan(
     sysctl: &BTreeMap<String, String>,
+    domainname: Option<&str>,
     namespaces: &NamespacePlan,
     problems: &mut Problems,
 ) -> Vec<(String, String)> {
     let mut writes = Vec::with_capacity(sysctl.len());
     for (key, value) in sysctl {
         let dotted = dotted(key);
-        match refusal(&dotted, value, namespaces) {
+        let contradicts = dotted == "kernel.domainname" && domainname.is_some_and(|name| name != value);
+        let refusal = if contradicts {
+            Some("the field domainname says otherwise")
+        } else {
+            refusal(&dotted, value, namespaces)
+        };
+        match refusal {
             Some(reason) => {
                 problems.invalid(format!("check linux.sysctl `{}`: {reason}", key.escape_default()))
             }
@@ -108,9 +116,22 @@ mod tests {
         ] {
             let mut problems = Problems::default();
             let map = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-            let writes = plan(&map, &namespaces, &mut problems);
+            let writes = plan(&map, None, &namespaces, &mut problems);
             assert_eq!(writes.first().map(|(path, _)| path.as_str()), wanted, "{key}");
             assert_eq!(problems.finish().is_ok(), wanted.is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn two_domain_names_must_be_one() {
+        let namespaces = NamespacePlan { new: Namespaces::UTS, ..Default::default() };
+        for key in ["kernel.domainname", "kernel/domainname"] {
+            for (field, is_fine) in [(None, true), (Some("x"), true), (Some("y"), false)] {
+                let mut problems = Problems::default();
+                let map = BTreeMap::from([(key.to_owned(), "x".to_owned())]);
+                plan(&map, field, &namespaces, &mut problems);
+                assert_eq!(problems.finish().is_ok(), is_fine, "{key} and {field:?}");
+            }
         }
     }
 }
