@@ -348,6 +348,28 @@ fn unmapped_standard_streams_work() {
 }
 
 #[test]
+fn the_user_can_open_its_standard_streams_anew() {
+    sandbox(|sandbox| {
+        // Standard output is a pipe, standard error a file that is written, standard input one that is read.
+        let script = "echo out >/dev/stdout; echo err >/dev/stderr; cat; \
+                      (echo in >/proc/self/fd/0) 2>/dev/null || echo refused";
+        let bundle = sandbox.bundle().sh(script).put("/process/user", json!({ "uid": 1000, "gid": 50 }));
+        let piped = ["/bin/sh", "-c", "\"$@\" | cat", "sh"];
+        let run = sandbox.runtime().invoke_run(&bundle, &[] as &[&str]).stdin("from outside\n");
+        let output = run.under(piped).output();
+        let peer = sandbox.peer_lacks(&[Family::Runc, Family::Crun], "keeping read-only input the caller's");
+        let written = if peer { "" } else { "refused\n" };
+        assert_eq!(output.stdout, format!("out\nfrom outside\n{written}"), "{}", output.stderr);
+        assert!(output.stderr.ends_with("err\n"), "{}", output.stderr);
+
+        let container = sandbox.runtime().start(&sandbox.bundle().idle());
+        let options = ["--user", "1000:50"];
+        let exec = container.invoke_exec(&options, ["/bin/sh", "-c", "echo anew >/dev/stdout"]);
+        assert_eq!(exec.under(piped).output().ok().text(), "anew");
+    });
+}
+
+#[test]
 fn signals_start_unblocked_and_unignored() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().args(&["/bin/cat", "/proc/self/status"]);

@@ -23,7 +23,7 @@ use taru_sys::{errno, fd, keyring, sched, signal, socket};
 use crate::attend::{Blocked, attend, own_size};
 use crate::create;
 use crate::host::Host;
-use crate::init::{self, identity, program, terminal};
+use crate::init::{self, identity, program, streams, terminal};
 use crate::plan::{self, Problems, ProcessPlan};
 use crate::spec::{self, Spec};
 use crate::state::{Record, Status, Store};
@@ -340,7 +340,7 @@ fn enter(entry: Entry<'_>) -> Result<Infallible> {
         terminal.become_standard()?;
         link.send(&Message::Terminal(terminal.into_main()))?;
     } else {
-        terminal::ensure_standard_streams(null.as_fd())?;
+        streams::ensure_open(null.as_fd())?;
     }
     drop(null);
     set_personality(spec)?;

@@ -78,6 +78,13 @@ pub fn keep_inherited(number: i32) -> Result<()> {
     Ok(())
 }
 
+/// Whether what `fd` was opened for includes writing.
+pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: F_GETFL takes nothing.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_ACCMODE != libc::O_RDONLY
+}
+
 /// Takes over a descriptor that was handed down by number, as LISTEN_FDS and `--console` do. `None` if it is not open.
 pub fn inherited(number: i32) -> Option<OwnedFd> {
     is_cloexec(number)?;

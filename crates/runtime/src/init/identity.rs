@@ -9,6 +9,7 @@ use taru_sys::caps::{self, Capabilities, Sets};
 use taru_sys::process::Pid;
 use taru_sys::{errno, fs, process, sched, user};
 
+use super::streams;
 use crate::plan::ProcessPlan;
 
 /// The right that seccomp(2) asks for without no_new_privs.
@@ -35,6 +36,7 @@ pub(crate) fn take_on(plan: &ProcessPlan, filter_follows: bool) -> Result<LastSt
     let entered = enter(plan);
     let lookup = process::umask(plan.umask);
     let _ = lookup; // the runtime's own mask is of no further use
+    streams::give_to_user(plan);
     ids(plan)?;
     if entered.is_err() {
         enter(plan)?;

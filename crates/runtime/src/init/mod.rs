@@ -12,6 +12,7 @@ mod mounts;
 pub(crate) mod program;
 mod rootfs;
 pub(crate) use rootfs::open_null;
+pub(crate) mod streams;
 pub(crate) mod terminal;
 
 use std::collections::BTreeMap;
@@ -157,7 +158,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     drop(root);
     match &terminal {
         Some(terminal) => terminal.become_standard()?,
-        None => terminal::ensure_standard_streams(null.as_fd())?,
+        None => streams::ensure_open(null.as_fd())?,
     }
     drop(null);
     set_execution_domain(plan)?;

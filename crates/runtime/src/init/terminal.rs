@@ -4,7 +4,7 @@
 //! the handle of the root and must be a `ptmx` on a devpts, the peer comes from the main side itself
 //! (TIOCGPTPEER), and /dev/console is a bind mount of that peer's descriptor.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use taru_mount::Mount;
@@ -73,14 +73,4 @@ impl Terminal {
 /// Starts a session of its own, away from the terminal of whoever called.
 pub(crate) fn new_session() -> Result<()> {
     process::setsid().context(|| "start a session")
-}
-
-/// The standard streams must be open: a program that opens a file as descriptor 2 would get messages in it.
-pub(crate) fn ensure_standard_streams(null: BorrowedFd<'_>) -> Result<()> {
-    for number in 0..=2 {
-        if fd::is_cloexec(number).is_none() {
-            fd::replace_standard(null, number).context(|| "open a standard stream")?;
-        }
-    }
-    Ok(())
 }
