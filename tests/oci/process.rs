@@ -280,11 +280,11 @@ fn scheduler_with_contradictions_is_refused() {
         if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "process.scheduler") {
             return;
         }
-        for scheduler in
-            [json!({ "policy": "SCHED_NOSUCH" }), json!({ "policy": "SCHED_OTHER", "flags": ["NOSUCH"] })]
-        {
-            sandbox.runtime().run(&sandbox.bundle().put("/process/scheduler", scheduler)).fails();
-        }
+        let run = |scheduler| sandbox.runtime().run(&sandbox.bundle().put("/process/scheduler", scheduler));
+        run(json!({ "policy": "SCHED_NOSUCH" })).fails();
+        run(json!({ "policy": "SCHED_OTHER", "flags": ["NOSUCH"] })).fails();
+        run(json!({ "policy": "SCHED_DEADLINE", "runtime": 30_000_000, "deadline": 20_000_000 }))
+            .fails_with("runtime (30000000) must be <= deadline (20000000)");
     });
 }
 

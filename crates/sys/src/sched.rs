@@ -91,18 +91,13 @@ pub struct Attributes {
     pub period: u64,
 }
 
+/// Policies of sched_setattr(2), each at its number.
+const POLICIES: [&str; 7] =
+    ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"];
+
 /// The number of a policy of sched_setattr(2) by name, `SCHED_BATCH`.
 pub fn policy_named(name: &str) -> Option<u32> {
-    Some(match name {
-        "SCHED_OTHER" => 0,
-        "SCHED_FIFO" => 1,
-        "SCHED_RR" => 2,
-        "SCHED_BATCH" => 3,
-        "SCHED_ISO" => 4,
-        "SCHED_IDLE" => 5,
-        "SCHED_DEADLINE" => 6,
-        _ => return None,
-    })
+    POLICIES.iter().position(|known| *known == name).map(|number| number as u32)
 }
 
 /// The bit of a flag of sched_setattr(2) by name, `SCHED_FLAG_RESET_ON_FORK`.
@@ -129,7 +124,7 @@ pub fn sched_setattr(attributes: &Attributes) -> Result<()> {
         // SAFETY: the struct is live and its size field says how long it is.
         unsafe { libc::syscall(libc::SYS_sched_setattr, 0, std::ptr::from_ref(&sized), 0) },
         "sched_setattr",
-        || format!("`{attributes:?}`"),
+        || format!("`{}`", POLICIES.get(attributes.policy as usize).unwrap_or(&"SCHED_?")),
     )?;
     Ok(())
 }

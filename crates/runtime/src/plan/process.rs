@@ -232,7 +232,8 @@ fn scheduler(s: &spec::Scheduler, problems: &mut Problems) -> Option<sched::Attr
     };
     let mut attributes = sched::Attributes::default();
     (attributes.policy, attributes.nice) = (policy, s.nice);
-    (attributes.runtime, attributes.deadline, attributes.period) = (s.runtime, s.deadline, s.period);
+    (attributes.runtime, attributes.deadline, attributes.period) =
+        (s.runtime.unwrap_or(0), s.deadline.unwrap_or(0), s.period.unwrap_or(0));
     let real_time = matches!(s.policy.as_str(), "SCHED_FIFO" | "SCHED_RR");
     match u32::try_from(s.priority) {
         Ok(priority) if priority == 0 || real_time => attributes.priority = priority,
@@ -244,7 +245,11 @@ fn scheduler(s: &spec::Scheduler, problems: &mut Problems) -> Option<sched::Attr
     if !(-20..=19).contains(&s.nice) {
         problems.invalid(format!("check process.scheduler.nice `{}`: not from -20 to 19", s.nice));
     }
-    if s.policy != "SCHED_DEADLINE" && (s.runtime, s.deadline, s.period) != (0, 0, 0) {
+    if s.policy == "SCHED_DEADLINE" {
+        if let Err(problem) = check_deadline(s) {
+            problems.invalid(format!("check process.scheduler: sched_setattr: `SCHED_DEADLINE` {problem}"));
+        }
+    } else if (attributes.runtime, attributes.deadline, attributes.period) != (0, 0, 0) {
         problems.invalid("check process.scheduler: runtime, deadline and period are for SCHED_DEADLINE");
     }
     for flag in &s.flags {
@@ -254,6 +259,33 @@ fn scheduler(s: &spec::Scheduler, problems: &mut Problems) -> Option<sched::Attr
         }
     }
     Some(attributes)
+}
+
+/// What the kernel asks of SCHED_DEADLINE (sched(7)): its answer to all else is EINVAL, without a word on which
+/// of the numbers is wrong.
+fn check_deadline(s: &spec::Scheduler) -> Result<(), String> {
+    const LEAST: u64 = 1 << 10;
+    const MOST: u64 = 1 << 63;
+    let runtime = s.runtime.ok_or("requires `runtime`")?;
+    let deadline = s.deadline.ok_or("requires `deadline`")?;
+    let period = s.period.filter(|p| *p > 0).unwrap_or(deadline);
+    for (name, value) in [("runtime", runtime), ("deadline", deadline)] {
+        if value == 0 {
+            return Err(format!("{name} must be greater than 0"));
+        }
+    }
+    for (name, value) in [("runtime", runtime), ("deadline", deadline), ("period", period)] {
+        if !(LEAST..MOST).contains(&value) {
+            return Err(format!("{name} ({value}) must be between {LEAST} and {}", MOST - 1));
+        }
+    }
+    if runtime > deadline {
+        return Err(format!("runtime ({runtime}) must be <= deadline ({deadline})"));
+    }
+    if deadline > period {
+        return Err(format!("deadline ({deadline}) must be <= period ({period})"));
+    }
+    Ok(())
 }
 
 fn affinity(
@@ -329,6 +361,34 @@ mod tests {
         {
             assert!(e.contains(part), "{part}: {e}");
         }
+    }
+
+    #[test]
+    fn a_deadline_that_cannot_be_is_explained() {
+        let problem = |numbers: &str| {
+            let text = format!(
+                r#"{{"args":["sh"],"cwd":"/","user":{{}},"scheduler":{{"policy":"SCHED_DEADLINE"{numbers}}}}}"#
+            );
+            plan(&text).err().unwrap_or_default()
+        };
+        for (numbers, wanted) in [
+            (r#","deadline":2000,"period":2000"#, "requires `runtime`"),
+            (r#","runtime":1024,"period":2000"#, "requires `deadline`"),
+            (r#","runtime":0,"deadline":2000"#, "runtime must be greater than 0"),
+            (r#","runtime":2000,"deadline":0"#, "deadline must be greater than 0"),
+            (r#","runtime":1023,"deadline":2000"#, "runtime (1023) must be between 1024 and"),
+            (
+                r#","runtime":2000,"deadline":9223372036854775808"#,
+                "deadline (9223372036854775808) must be between",
+            ),
+            (r#","runtime":3000,"deadline":2000,"period":4000"#, "runtime (3000) must be <= deadline (2000)"),
+            (r#","runtime":2000,"deadline":4000,"period":3000"#, "deadline (4000) must be <= period (3000)"),
+        ] {
+            let e = problem(numbers);
+            assert!(e.contains(wanted), "{wanted}: {e}");
+        }
+        assert_eq!(problem(r#","runtime":2000,"deadline":4000"#), "");
+        assert_eq!(problem(r#","runtime":2000,"deadline":4000,"period":0"#), "");
     }
 
     #[test]

@@ -141,14 +141,14 @@ pub struct Scheduler {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// Nanoseconds, for `SCHED_DEADLINE`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub runtime: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<u64>,
     /// Nanoseconds, for `SCHED_DEADLINE`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub deadline: u64,
-    /// Nanoseconds, for `SCHED_DEADLINE`.
-    #[serde(default, deserialize_with = "or_default")]
-    pub period: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
+    /// Nanoseconds, for `SCHED_DEADLINE`; `None` is the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<u64>,
 }
 
 /// Lists of CPUs (`0-3,7`) for an `exec`ed process.
