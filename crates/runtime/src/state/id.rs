@@ -12,13 +12,18 @@ const MAX: usize = 255;
 /// # Errors
 /// [`taru_stdx::Kind::Invalid`], with the id.
 pub fn check_id(id: &str) -> Result<()> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+-.,".contains(&b);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+-.,".contains(c);
     let problem = if id.is_empty() {
-        "empty"
+        "empty".to_owned()
     } else if id.len() > MAX {
-        "longer than 255 characters"
-    } else if id == "." || id == ".." || !id.bytes().all(allowed) {
-        "only letters, digits and `_+-.,` are allowed, and neither `.` nor `..`"
+        format!("longer than {MAX} characters")
+    } else if id == "." || id == ".." {
+        "neither `.` nor `..` is allowed".to_owned()
+    } else if let Some(other) = id.chars().find(|c| !allowed(*c)) {
+        format!(
+            "invalid character `{}`: only letters, digits and `_+-.,` are allowed",
+            other.escape_default()
+        )
     } else {
         return Ok(());
     };
@@ -37,5 +42,8 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "../a", "a b", "a\n", "a\0", "ä", "a:b", &"a".repeat(256)] {
             assert!(check_id(bad).is_err(), "{bad:?}");
         }
+        let said = |id: &str| check_id(id).unwrap_err().to_string();
+        assert!(said("a/b c").contains("`a/b c`: invalid character `/`"), "{}", said("a/b c"));
+        assert!(said("a\n").contains("invalid character `\\n`"), "{}", said("a\n"));
     }
 }
