@@ -165,3 +165,15 @@ fn socket_activation_is_handed_on() {
         assert_eq!(output.text(), "through1 1");
     });
 }
+
+#[test]
+fn socket_activation_without_sockets_is_none() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Crun], "a look at what LISTEN_FDS says") {
+            return;
+        }
+        let bundle = sandbox.bundle().sh("echo ${LISTEN_FDS-none} ${LISTEN_PID-none}");
+        let run = sandbox.runtime().invoke_run(&bundle, &[] as &[&str]).env("LISTEN_FDS", "1");
+        assert_eq!(run.output().ok().text(), "none none");
+    });
+}

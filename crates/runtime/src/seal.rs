@@ -81,6 +81,16 @@ fn again() -> taru_sys::Result<Program> {
     Program::new(EXE, arguments, environment)
 }
 
+/// How many of the first `most` descriptors behind the standard streams this process was started with.
+pub fn inherited_descriptors(most: u32) -> u32 {
+    (0..most).take_while(|n| i32::try_from(n + 3).is_ok_and(is_inherited)).count() as u32
+}
+
+/// What this process opened itself is closed on execve; what it was started with is not.
+fn is_inherited(number: i32) -> bool {
+    fd::is_cloexec(number) == Some(false)
+}
+
 /// Makes sure that the descriptors to be handed on are open, and that no other one that this process was
 /// started with outlives execve(2).
 ///
@@ -89,7 +99,7 @@ fn again() -> taru_sys::Result<Program> {
 pub fn keep_descriptors(preserve: u32) -> Result<()> {
     let end = i32::try_from(preserve).ok().and_then(|n| n.checked_add(3));
     for number in 3..end.unwrap_or(i32::MAX) {
-        if fd::is_cloexec(number).is_none() {
+        if !is_inherited(number) {
             return Err(taru_stdx::Error::invalid(format!("preserve descriptor {number}: it is not open"))
                 .hint("--preserve-fds N hands on the descriptors 3 to N+2"));
         }

@@ -79,9 +79,11 @@ impl Bundle {
     }
 }
 
-/// Descriptors of socket activation are handed on too (sd_listen_fds(3)).
+/// Descriptors of socket activation are handed on too (sd_listen_fds(3)), as far as there are any: the
+/// variable may have been left over by whoever the sockets were meant for.
 pub(super) fn listen_fds() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
+    let said = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    seal::inherited_descriptors(said)
 }
 
 /// What tells the program of them: it is the first process in its pid namespace.
