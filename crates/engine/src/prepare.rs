@@ -7,7 +7,6 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
-use taru_rootdir::RootDir;
 use taru_runtime::spec::{CONFIG, IdMapping};
 use taru_snapshot::Rootfs;
 use taru_stdx::fs::{Sync, replace};
@@ -119,18 +118,16 @@ fn find_user(config: &ContainerConfig, tree: Option<&Rootfs>) -> Result<user::Us
         None => return Ok(user::User { uid: 0, gid: 0, groups: Vec::new(), home: "/root".to_owned() }),
         Some(wanted) => wanted,
     };
-    let root = match &config.root {
-        Root::Host => Path::new("/"),
-        Root::Directory { path, .. } => path,
-        Root::Image { .. } => {
-            let read = |path: &str| tree.map_or(Ok(Vec::new()), |t| tree::read(t, path, ACCOUNTS_LIMIT));
-            return user::find(wanted, &read("etc/passwd")?, &read("etc/group")?);
-        }
+    let root = match (&config.root, tree) {
+        (Root::Image { .. }, tree) => tree.cloned(),
+        (Root::Host, _) => Some(Rootfs::Directory { path: "/".into() }),
+        (Root::Directory { path, .. }, _) => Some(Rootfs::Directory { path: path.clone() }),
     };
-    let root = RootDir::open(root)?;
-    let read = |path: &str| match root.read_bounded(Path::new(path), ACCOUNTS_LIMIT) {
-        Err(e) if e.kind() == Kind::NotFound => Ok(Vec::new()),
-        other => other,
+    let read = |path: &str| match root.as_ref().map(|root| root.read_bounded(Path::new(path), ACCOUNTS_LIMIT))
+    {
+        None => Ok(Vec::new()),
+        Some(Err(e)) if e.kind() == Kind::NotFound => Ok(Vec::new()),
+        Some(read) => read,
     };
     user::find(wanted, &read("etc/passwd")?, &read("etc/group")?)
 }

@@ -26,6 +26,7 @@ mod stream;
 mod tree;
 mod unpack;
 mod unpacking;
+mod view;
 mod walk;
 mod worker;
 

@@ -15,7 +15,7 @@ use taru_sys::{errno, xattr};
 use crate::name::{join, normal};
 
 /// Symbolic links on one path, as the kernel has it.
-const MAX_LINKS: u32 = 40;
+pub(crate) const MAX_LINKS: u32 = 40;
 
 /// An open tree.
 pub(crate) struct Tree {

@@ -235,3 +235,74 @@ fn hundreds_of_layers_are_compared() {
     taru_sys::xattr::lsetxattr(&upper.join("f0.0"), name, b"", flags).unwrap();
     assert_eq!(store.changes(&key, &Diff::default()).unwrap_err().kind(), Kind::Unsupported);
 }
+
+#[test]
+fn a_file_is_read_as_the_stacked_layers_show_it() {
+    if !is_root("a_file_is_read_as_the_stacked_layers_show_it") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = store(&scratch.0);
+    let link = |name: &str, target: &str| Header { link: target.into(), ..Header::new(name, b'2') };
+    let base = Tar::new()
+        .dir("etc", 0o755)
+        .file("etc/passwd", b"old")
+        .file("etc/group", b"old")
+        .dir("gone", 0o755)
+        .file("gone/passwd", b"old")
+        .dir("opaque", 0o755)
+        .file("opaque/passwd", b"old")
+        .file("replaced", b"old")
+        .dir("kept", 0o755)
+        .file("kept/passwd", b"old")
+        .file("far", b"far")
+        .end();
+    let upper = Tar::new()
+        .file("etc/.wh.passwd", b"")
+        .file(".wh.gone", b"")
+        .file("opaque/.wh..wh..opq", b"")
+        .file("opaque/group", b"new")
+        .dir("replaced", 0o755)
+        .file("replaced/passwd", b"new")
+        .file("kept/group", b"new")
+        .add(&link("absolute", "/kept/../kept/passwd"), b"")
+        .add(&link("kept/up", "../../../far"), b"")
+        .add(&link("loop", "loop"), b"")
+        .end();
+    let base = unpack(&store, None, &base).unwrap();
+    let top = unpack(&store, Some(&base), &upper).unwrap();
+    let key = Key::container("reads").unwrap();
+    store.prepare(&key, Some(&top), (0, 0), false).unwrap();
+    let root = store.mounts(&key).unwrap();
+    let read = |path: &str| match root.read_bounded(path.as_ref(), 3) {
+        Ok(bytes) => String::from_utf8(bytes).unwrap(),
+        Err(e) => format!("{:?}", e.kind()),
+    };
+    let reads = |all: &[(&str, &str)]| {
+        for (path, expected) in all {
+            assert_eq!(read(path), *expected, "{path}");
+        }
+    };
+    reads(&[
+        ("etc/passwd", "NotFound"),
+        ("etc/group", "old"),
+        ("gone/passwd", "NotFound"),
+        ("opaque/passwd", "NotFound"),
+        ("opaque/group", "new"),
+        ("replaced", "Invalid"),
+        ("replaced/passwd", "new"),
+        ("/kept/passwd", "old"),
+        ("kept/group", "new"),
+        ("absolute", "old"),
+        ("kept/up", "far"),
+        ("loop", "Invalid"),
+        ("far/passwd", "NotFound"),
+    ]);
+    // What the container changed counts first: here it moved `kept` away and made another, which overlay marks.
+    let Rootfs::Overlay { upper, .. } = &root else { panic!() };
+    std::fs::create_dir(upper.join("kept")).unwrap();
+    let flags = taru_sys::xattr::SetFlags::empty();
+    taru_sys::xattr::lsetxattr(&upper.join("kept"), "user.overlay.opaque".as_ref(), b"y", flags).unwrap();
+    std::fs::write(upper.join("far"), "farther").unwrap();
+    reads(&[("absolute", "NotFound"), ("kept/group", "NotFound"), ("far", "Limit"), ("etc/group", "old")]);
+}

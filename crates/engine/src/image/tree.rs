@@ -4,11 +4,9 @@ use std::path::Path;
 
 use taru_mount::idmap::Range;
 use taru_oci::Digest;
-use taru_rootdir::RootDir;
 use taru_runtime::spec::IdMapping;
 use taru_snapshot::{DriverKind, IdMaps as LayerMaps, Ids, Key, Rootfs, Snapshots};
-use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::fs::{Device, FileType};
+use taru_stdx::{Error, Kind, Result};
 
 use super::HOLD;
 use crate::Engine;
@@ -126,30 +124,4 @@ fn may_be_of_image(engine: &Engine, record: &Record) -> bool {
         Ok(config) => matches!(config.root, Root::Image { .. }),
         Err(_) => engine.dirs.state().join("snapshot").exists(),
     }
-}
-
-/// The file at `path` of the tree, at most `limit` bytes; nothing where there is none.
-///
-/// Layer by layer, from the top: a file that is reached through a symbolic link into another layer is not found.
-///
-/// # Errors
-/// [`Kind::Limit`] if it is larger; [`Kind::Invalid`] for what is no file.
-pub fn read(tree: &Rootfs, path: &str, limit: u64) -> Result<Vec<u8>> {
-    let path = Path::new(path);
-    let all: Vec<&Path> = match tree {
-        Rootfs::Directory { path } => vec![path],
-        Rootfs::Overlay { lower, upper, .. } => {
-            std::iter::once(upper.as_path()).chain(lower.iter().map(|l| l.as_path())).collect()
-        }
-    };
-    for layer in all {
-        let root = RootDir::open(layer)?;
-        match root.symlink_metadata(path) {
-            Err(e) if e.kind() == Kind::NotFound => continue,
-            Ok(stat) if stat.file_type() == FileType::CharDevice && stat.rdev == Device::new(0, 0) => break,
-            other => other?,
-        };
-        return root.read_bounded(path, limit).context(|| format!("read `{}` of the image", path.display()));
-    }
-    Ok(Vec::new())
 }

@@ -114,6 +114,16 @@ fn a_user_is_found_in_the_image() {
         assert!(taru.taru("run -u web named:1 id").ok().stdout.starts_with("uid=33(web)"));
         image("nobody-here");
         taru.taru("run named:1 id").fails_with("nobody-here");
+        // Neither in what an upper layer took away, nor in what it hides.
+        for upper in [
+            Tar::new().whiteout("etc/passwd"),
+            Tar::new().whiteout("etc"),
+            Tar::new().dir("etc", 0o755).opaque("etc"),
+        ] {
+            load(&taru, app("x").layer(upper).build().oci_archive(&["docker.io/library/named:1"]));
+            taru.taru("run -u web named:1 id").fails_with("find user `web`");
+            assert!(taru.taru("run -u 33 named:1 id").ok().stdout.starts_with("uid=33 gid=0"));
+        }
         taru.clear();
     });
 }
