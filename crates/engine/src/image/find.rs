@@ -57,19 +57,9 @@ pub fn target(images: &Images, key: &str) -> Result<Descriptor> {
     {
         return Ok(target);
     }
-    let wanted = key.strip_prefix("sha256:").unwrap_or(key);
     // A digest behind a name is an id too, as long as some name leads to it.
-    let wanted = name.as_ref().ok().and_then(Reference::digest).map_or(wanted, Digest::hex);
-    let is_id = wanted.len() >= 3 && wanted.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let mut found: Vec<Descriptor> = Vec::new();
-    if is_id {
-        for record in images.content.images()? {
-            let is_known = found.iter().any(|f| f.digest == record.descriptor.digest);
-            if record.descriptor.digest.hex().starts_with(wanted) && !is_known {
-                found.push(record.descriptor);
-            }
-        }
-    }
+    let digest = name.as_ref().ok().and_then(Reference::digest);
+    let mut found = with_id(images, digest.map_or(key, Digest::hex))?;
     match (found.pop(), found.is_empty()) {
         (Some(target), true) => Ok(target),
         (Some(_), false) => {
@@ -84,6 +74,35 @@ pub fn target(images: &Images, key: &str) -> Result<Descriptor> {
             }
         },
     }
+}
+
+/// Whether `key` is no name that a registry could be asked by, but the id of an image in the store, or its beginning.
+///
+/// # Errors
+/// Any error of the store.
+pub fn is_id(images: &Images, key: &str) -> Result<bool> {
+    if let Ok(name) = key.parse::<Reference>()
+        && (name.digest().is_some() || images.content.resolve(&name)?.is_some())
+    {
+        return Ok(false);
+    }
+    Ok(!with_id(images, key)?.is_empty())
+}
+
+/// The images whose ids begin with `id`.
+fn with_id(images: &Images, id: &str) -> Result<Vec<Descriptor>> {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    let mut found: Vec<Descriptor> = Vec::new();
+    if id.len() < 3 || !id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(found);
+    }
+    for record in images.content.images()? {
+        let is_known = found.iter().any(|f| f.digest == record.descriptor.digest);
+        if record.descriptor.digest.hex().starts_with(id) && !is_known {
+            found.push(record.descriptor);
+        }
+    }
+    Ok(found)
 }
 
 /// Opens what `target` leads to: for `platform`, else for this host, else for whatever platform is there.
@@ -107,16 +126,23 @@ pub fn open(images: &Images, name: &str, target: Descriptor, platform: Option<&P
     Ok(Found { name: name.to_owned(), target, manifest, document, config })
 }
 
-/// The manifest for this host, or another that is in the store.
+/// The manifest for this host, or another that is in the store. One of which a part is missing, as a pull that was killed
+/// leaves it, counts only where none is whole.
 fn choose_there(images: &Images, index: &Index) -> Result<Descriptor> {
     let host = index.choose(&Platform::host());
-    let preferred = host.iter().copied().chain(&index.manifests);
-    for descriptor in preferred {
-        if images.content.has(&descriptor.digest)?.is_some() {
+    let mut incomplete = None;
+    // What hangs beside an image is for `unknown/unknown`.
+    let others = index.manifests.iter().filter(|m| m.platform.as_ref().is_none_or(|p| p.os != "unknown"));
+    for descriptor in host.iter().copied().chain(others) {
+        if images.content.has(&descriptor.digest)?.is_none() {
+            continue;
+        }
+        if images.content.missing(descriptor).is_ok_and(|missing| missing.is_empty()) {
             return Ok(descriptor.clone());
         }
+        incomplete = incomplete.or(Some(descriptor));
     }
-    host.cloned()
+    incomplete.map_or_else(|| host.cloned(), |descriptor| Ok(descriptor.clone()))
 }
 
 fn manifest(

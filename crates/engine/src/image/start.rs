@@ -7,7 +7,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 use super::find::{self, Found};
 use super::progress::Progress;
 use super::wishes::{self, Wishes};
-use super::{names, pull, unpack};
+use super::{Images, names, pull, unpack};
 use crate::Engine;
 use crate::config::{ContainerConfig, Root};
 
@@ -75,17 +75,35 @@ pub fn root(
 pub fn obtain(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> Result<Found> {
     let images = engine.images()?;
     let local = || find::find(images, wanted.name, wanted.platform);
-    match (wanted.pull, local()) {
-        (Pull::Always, _) => {}
-        (Pull::Never, found) => return found,
-        // One for another processor, fetched by that name before, is not what is wanted now.
-        (Pull::Missing, Ok(found)) if wanted.platform.is_none() && is_foreign(&found) => {
-            return fetch(engine, wanted, progress).or(Ok(found));
+    match wanted.pull {
+        Pull::Never => return local(),
+        Pull::Always if find::is_id(images, wanted.name)? => {
+            let text =
+                format!("pull `{}`: it is the id of an image, and no registry knows those", wanted.name);
+            return Err(Error::invalid(text).hint(
+                "`taru images` lists names; before a name that looks like an id stands its registry: docker.io/library/NAME",
+            ));
         }
-        (Pull::Missing, Err(e)) if e.kind() == Kind::NotFound => {}
-        (Pull::Missing, found) => return found,
+        Pull::Always => {}
+        Pull::Missing => match local() {
+            Ok(found) if !is_whole(images, &found)? && !find::is_id(images, wanted.name)? => {}
+            // One for another processor, fetched by that name before, is not what is wanted now.
+            Ok(found)
+                if wanted.platform.is_none() && is_foreign(&found) && !find::is_id(images, wanted.name)? =>
+            {
+                return fetch(engine, wanted, progress).or(Ok(found));
+            }
+            Err(e) if e.kind() == Kind::NotFound => {}
+            found => return found,
+        },
     }
     fetch(engine, wanted, progress)
+}
+
+/// Whether all layers are on disk or can be unpacked: a pull that was killed leaves an image without some.
+fn is_whole(images: &Images, found: &Found) -> Result<bool> {
+    Ok(found.chain().iter().all(|layer| images.snapshots.has(layer))
+        || images.content.missing(&found.manifest)?.is_empty())
 }
 
 fn is_foreign(found: &Found) -> bool {

@@ -1,5 +1,7 @@
 //! `taru pull` and `taru run --pull`, from a real registry.
 
+use std::fs;
+
 use taru_testkit::image::{Image, Tar, architecture};
 use taru_testkit::registry::Registry;
 use taru_testkit::sandbox;
@@ -91,7 +93,23 @@ fn run_pulls_always_if_missing_or_never() {
             assert_eq!(taru.taru(&format!("run {name}")).ok().stdout, "old\n");
             assert_eq!(taru.taru(&format!("run --pull never {name}")).ok().stdout, "old\n");
             assert_eq!(taru.taru(&format!("run --pull always {name}")).ok().stdout, "new\n");
-            assert_eq!(taru.names(), [name, "<none>".to_owned()], "the old one is kept without its name");
+            assert_eq!(
+                taru.names(),
+                [name.clone(), "<none>".to_owned()],
+                "the old one is kept without its name"
+            );
+            // No registry is asked for an id.
+            let before = registry.log();
+            let id = taru.id(&name);
+            for id in [id.as_str(), &id["sha256:".len()..][..12]] {
+                for command in ["run --pull always", "pull"] {
+                    let refused = taru.taru(&format!("{command} {id}"));
+                    refused.fails_with(&format!("pull `{id}`: it is the id of an image"));
+                    assert!(refused.stderr.contains("hint: `taru images`"), "{}", refused.stderr);
+                }
+                assert_eq!(taru.taru(&format!("run {id}")).ok().stdout, "new\n");
+            }
+            assert_eq!(registry.log(), before);
         });
     });
 }
@@ -132,6 +150,34 @@ fn layers_that_two_images_share_are_fetched_and_kept_once() {
             assert_eq!(layers, 3);
             taru.taru(&format!("rmi {}", registry.name("one:1"))).succeeds();
             assert_eq!(taru.taru(&format!("run {}", registry.name("two:1"))).ok().stdout, "two\n");
+        });
+    });
+}
+
+#[test]
+fn of_what_a_killed_pull_left_nothing_is_used() {
+    sandbox(|sandbox| {
+        let Some(registry) = Registry::start() else { return };
+        let here = app("here").build();
+        let other = app("there").config(|c| c["architecture"] = "s390x".into()).build();
+        let dir = sandbox.dir().join("index");
+        write_index(&dir, "all", &[&here, &other]);
+        registry.copy(&format!("oci:{}:all", dir.display()), "all:1");
+        let name = registry.name("all:1");
+        Taru::each(sandbox, |taru| {
+            taru.taru(&format!("pull -q --platform linux/s390x {name}")).succeeds();
+            // A pull that ends after the documents.
+            let hex = here.layers[1].digest.strip_prefix("sha256:").unwrap().to_owned();
+            let blob =
+                registry.storage().join(format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
+            let aside = sandbox.dir().join("aside");
+            fs::rename(&blob, &aside).unwrap();
+            taru.taru(&format!("pull -q {name}")).fails();
+            assert!(taru.has_blob(&here.digest()));
+            let inspected = taru.json(&format!("image inspect {name}"));
+            assert_eq!(inspected[0]["platform"], "linux/s390x");
+            fs::rename(&aside, &blob).unwrap();
+            assert_eq!(taru.taru(&format!("run {name}")).ok().stdout, "here\n");
         });
     });
 }
