@@ -2,31 +2,57 @@
 //! below. Without that, a layer with `usr/bin/x` alone would change the mode and owner of `/usr` and `/usr/bin`.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Result};
 
 use crate::layout::MANIFEST;
 use crate::manifest::{Kind, Lines, ManifestWriter, Record, Search};
 
+/// Manifests that are kept open. Of images with more layers the others are opened for each look: several hundred
+/// descriptors at once are more than many a process may have.
+const OPEN: usize = 32;
+
 /// The manifests of the layers below, topmost first.
 pub(crate) struct Below {
-    manifests: Vec<Search>,
+    manifests: Vec<Manifest>,
+}
+
+enum Manifest {
+    Open(Search),
+    Closed(PathBuf),
+}
+
+impl Manifest {
+    fn look<T>(&self, look: impl FnOnce(&Search) -> Result<T>) -> Result<T> {
+        match self {
+            Manifest::Open(search) => look(search),
+            Manifest::Closed(path) => look(&open(path)?),
+        }
+    }
+
+    fn find(&self, path: &[u8]) -> Result<Option<Record>> {
+        self.look(|search| search.find(path))
+    }
+}
+
+fn open(path: &Path) -> Result<Search> {
+    Search::new(File::open(path).context(|| format!("open `{}`", path.display()))?)
 }
 
 impl Below {
     /// Of these directories of layers.
     pub(crate) fn open(layers: &[PathBuf]) -> Result<Below> {
-        let open = |dir: &PathBuf| {
+        let manifest = |(at, dir): (usize, &PathBuf)| {
             let path = dir.join(MANIFEST);
-            Search::new(File::open(&path).context(|| format!("open `{}`", path.display()))?)
+            if at < OPEN { open(&path).map(Manifest::Open) } else { Ok(Manifest::Closed(path)) }
         };
-        Ok(Below { manifests: layers.iter().map(open).collect::<Result<_>>()? })
+        Ok(Below { manifests: layers.iter().enumerate().map(manifest).collect::<Result<_>>()? })
     }
 
     /// Of these open manifests.
     pub(crate) fn of(manifests: Vec<Search>) -> Below {
-        Below { manifests }
+        Below { manifests: manifests.into_iter().map(Manifest::Open).collect() }
     }
 
     /// How many there are.
@@ -40,7 +66,7 @@ impl Below {
             if let Some(record) = manifest.find(path)? {
                 return match record.kind {
                     Kind::Whiteout => Ok(None),
-                    _ => resolved(manifest, record).map(Some),
+                    _ => manifest.look(|search| resolved(search, record)).map(Some),
                 };
             }
         }

@@ -9,7 +9,7 @@
 //!     layer.json           its parent, its diff id, its size
 //!   roots/ID/              what a container changes; layer.json names its topmost layer     0711
 //!   staging/NAME/          being made or removed, locked by its owner (flock); else garbage
-//!   locks/sha256-HEX       held while a layer is unpacked, so that it is done once
+//!   locks/sha256-HEX       held while a layer and those above it are unpacked, so that it is done once
 //! ```
 
 use std::fs::{DirBuilder, File};

@@ -3,12 +3,16 @@
 //! ```text
 //! staging/N/tree, manifest ── diff id right, all below is there ──> syncfs ──> rename to layers/CHAIN ──> fsync layers/
 //! ```
+//! That is a round: of all layers, unless one's blob is long in coming. A round holds the lock of its lowest layer: whoever
+//! wants any of its layers wants that one, too. It is an economy alone; two that unpack the same layer harm nobody, and
+//! the first to rename is the one that counts.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use taru_oci::{Algorithm, Digest, document};
 use taru_rootdir::RootDir;
@@ -56,19 +60,49 @@ pub struct Unpack<'b> {
 
 /// Layers at work at a time: each uses two cores.
 const AT_A_TIME: usize = 2;
+/// Layers of a round, each of which holds a descriptor until it is visible.
+const ROUND: usize = 64;
+/// How long a round waits for a blob while it could end: others wait for its layers.
+const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What the threads know of each other.
+/// What the threads of a round know of each other.
 #[derive(Default)]
 struct State {
     next: usize,
-    /// Layers on disk and complete, not yet visible.
+    /// Threads that wait for nothing but their own work.
+    working: usize,
+    /// Since when none of them does.
+    idle: Option<Instant>,
+    /// The round ends with what is staged.
+    is_over: bool,
+    /// Layers on disk and complete, not yet visible: the lowest ones, without a gap.
     staged: BTreeMap<usize, Staging>,
     failed: Option<(usize, Error)>,
+}
+
+impl State {
+    fn is_ending(&self) -> bool {
+        self.is_over || self.failed.is_some()
+    }
+
+    /// A thread has work.
+    fn begin(&mut self) {
+        self.working += 1;
+        self.idle = None;
+    }
+
+    /// It has none, or waits.
+    fn pause(&mut self) {
+        self.working -= 1;
+        self.idle = None;
+    }
 }
 
 struct Batch<'b> {
     store: &'b Snapshots,
     layers: &'b [Unpack<'b>],
+    /// The blob of the first.
+    first: &'b File,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -81,8 +115,8 @@ impl Snapshots {
     /// [`Kind::Invalid`] for a blob that is no layer, or not the one with this diff id, and for a chain id that is another's;
     /// [`Kind::Limit`] for more than `taru_oci::limits` allows; any error of the file system. Layers below the one that failed may be there.
     ///
-    /// All become visible together, after one sync: a layer is not worth one of its own, which writes out whatever else is
-    /// written on the same file system.
+    /// All whose blobs come in time become visible together, after one sync: a layer is not worth one of its own, which writes
+    /// out whatever else is written on the same file system.
     pub fn unpack(&self, layers: &[Unpack<'_>], progress: &(dyn Fn(&Digest, u64) + Sync)) -> Result<()> {
         // Whoever next looks for the chain id gets what is stored under it, and asks no more.
         for layer in layers {
@@ -92,18 +126,40 @@ impl Snapshots {
                 return Err(Error::invalid(text));
             }
         }
-        // Base first, whoever it is: two that want layers of one chain wait in the same order.
-        let mut locks = Vec::new();
-        for layer in layers.iter().filter(|layer| !self.has(&layer.chain)) {
-            locks.push(Lock::take(&self.dir.join(LOCKS), &file_name(&layer.chain))?);
+        let mut rest = layers;
+        while let Some(missing) = rest.iter().position(|layer| !self.has(&layer.chain)) {
+            rest = rest.get(missing..).unwrap_or_default();
+            let Some(first) = rest.first() else { break };
+            // Before the lock: whoever has the blob needs not wait until it came here.
+            let awaited;
+            let blob = match &first.blob {
+                Blob::There(file) => file,
+                Blob::Awaited(wait) => {
+                    awaited = wait(&|| false)?;
+                    &awaited
+                }
+            };
+            let _lock = Lock::take(&self.dir.join(LOCKS), &file_name(&first.chain))?;
+            if self.has(&first.chain) {
+                continue;
+            }
+            if let Some(parent) = first.parent.as_ref().filter(|parent| !self.has(parent)) {
+                let text = format!("unpack `{}`: no layer `{parent}`", first.chain);
+                return Err(Error::new(Kind::NotFound, text));
+            }
+            self.round(rest.get(..ROUND).unwrap_or(rest), blob, progress)?;
         }
-        let missing = layers.iter().position(|layer| !self.has(&layer.chain)).unwrap_or(layers.len());
-        let layers = layers.get(missing..).unwrap_or_default();
-        let Some(first) = layers.first() else { return Ok(()) };
-        if let Some(parent) = first.parent.as_ref().filter(|parent| !self.has(parent)) {
-            return Err(Error::new(Kind::NotFound, format!("unpack `{}`: no layer `{parent}`", first.chain)));
-        }
-        let batch = Batch { store: self, layers, state: Mutex::default(), changed: Condvar::new() };
+        Ok(())
+    }
+
+    /// Unpacks at least the first of `layers`, and what else is there in time.
+    fn round(
+        &self,
+        layers: &[Unpack<'_>],
+        first: &File,
+        progress: &(dyn Fn(&Digest, u64) + Sync),
+    ) -> Result<()> {
+        let batch = Batch { store: self, layers, first, state: Mutex::default(), changed: Condvar::new() };
         std::thread::scope(|scope| {
             for _ in 0..AT_A_TIME.min(layers.len()) {
                 scope.spawn(|| batch.work(progress));
@@ -133,11 +189,14 @@ impl Snapshots {
         for (at, staging) in whole {
             let Some(layer) = layers.get(at) else { continue };
             let target = layout::layer(&self.dir, &layer.chain);
-            if target.exists() {
-                continue;
+            match fs::rename(&staging.path, &target) {
+                // Somebody else was faster; a directory that is not empty is not replaced.
+                Err(_) if target.exists() => {}
+                moved => {
+                    moved.context(|| format!("keep the layer `{}`", layer.chain))?;
+                    staging.keep();
+                }
             }
-            fs::rename(&staging.path, &target).context(|| format!("keep the layer `{}`", layer.chain))?;
-            staging.keep();
         }
         sync_dir(&self.dir.join(LAYERS))
     }
@@ -148,12 +207,12 @@ impl Batch<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes layer after layer until there is none, or one failed.
+    /// Takes layer after layer until there is none, or the round ends.
     fn work(&self, progress: &(dyn Fn(&Digest, u64) + Sync)) {
         loop {
             let at = {
                 let mut state = self.state();
-                if state.failed.is_some() {
+                if state.is_ending() {
                     return;
                 }
                 state.next += 1;
@@ -165,6 +224,8 @@ impl Batch<'_> {
             let mut state = self.state();
             match done {
                 Ok(staging) => drop(state.staged.insert(at, staging)),
+                // It waited, and will again in the next round.
+                Err(_) if state.is_over => {}
                 Err(error) => {
                     // The lowest counts: what is above may have failed for its sake.
                     if state.failed.as_ref().is_none_or(|(other, _)| at < *other) {
@@ -177,6 +238,19 @@ impl Batch<'_> {
         }
     }
 
+    /// Whether whoever waits for a blob does so in vain: the round ends.
+    fn is_vain(&self) -> bool {
+        let mut state = self.state();
+        if state.working == 0 && !state.staged.is_empty() {
+            let since = *state.idle.get_or_insert_with(Instant::now);
+            state.is_over |= since.elapsed() >= PATIENCE;
+            if state.is_over {
+                self.changed.notify_all();
+            }
+        }
+        state.is_ending()
+    }
+
     fn one(
         &self,
         at: usize,
@@ -185,12 +259,26 @@ impl Batch<'_> {
     ) -> Result<Staging> {
         let awaited;
         let blob = match &layer.blob {
+            _ if at == 0 => self.first,
             Blob::There(file) => file,
             Blob::Awaited(wait) => {
-                awaited = wait(&|| self.state().failed.is_some())?;
+                awaited = wait(&|| self.is_vain())?;
                 &awaited
             }
         };
+        self.state().begin();
+        let done = self.unpack(at, layer, blob, progress);
+        self.state().pause();
+        done
+    }
+
+    fn unpack(
+        &self,
+        at: usize,
+        layer: &Unpack<'_>,
+        blob: &File,
+        progress: &(dyn Fn(&Digest, u64) + Sync),
+    ) -> Result<Staging> {
         let staging = self.store.stage()?;
         let driver = &self.store.driver;
         // What holds all that is below begins with it.
@@ -255,14 +343,13 @@ impl Batch<'_> {
     /// The directories of all layers below, topmost first, once they are complete.
     fn wait_for_parents(&self, at: usize, layer: &Unpack<'_>) -> Result<Vec<PathBuf>> {
         let mut state = self.state();
-        loop {
-            if state.failed.is_some() {
-                return Err(Error::new(Kind::State, "another layer failed"));
-            }
-            if state.staged.range(..at).count() == at {
-                break;
-            }
+        state.pause();
+        while !state.is_ending() && state.staged.range(..at).count() != at {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.begin();
+        if state.staged.range(..at).count() != at {
+            return Err(Error::new(Kind::State, "wait for the layer below: the round ended"));
         }
         let mut dirs: Vec<PathBuf> = state.staged.range(..at).rev().map(|(_, s)| s.path.clone()).collect();
         drop(state);

@@ -5,6 +5,7 @@
 mod common;
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Header, Scratch, Tar, blob, chain, is_root, store, tree, unpack};
 use taru_oci::Digest;
@@ -234,6 +235,52 @@ fn hundreds_of_layers_are_compared() {
     let flags = taru_sys::xattr::SetFlags::empty();
     taru_sys::xattr::lsetxattr(&upper.join("f0.0"), name, b"", flags).unwrap();
     assert_eq!(store.changes(&key, &Diff::default()).unwrap_err().kind(), Kind::Unsupported);
+}
+
+#[test]
+fn nobody_waits_for_a_layer_of_another_whose_next_blob_does_not_come() {
+    if !is_root("nobody_waits_for_a_layer_of_another_whose_next_blob_does_not_come") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (store, other) = (store(&scratch.0), store(&scratch.0));
+    let (base, upper) = (Tar::new().file("a", b"a").end(), Tar::new().file("b", b"b").end());
+    let (base_id, upper_id) = (Digest::of(&base), Digest::of(&upper));
+    let top = chain(Some(&base_id), &upper_id);
+    let (is_asked, is_there) = (AtomicBool::new(false), AtomicBool::new(false));
+    let wait = |is_vain: &dyn Fn() -> bool| {
+        is_asked.store(true, Ordering::SeqCst);
+        while !is_there.load(Ordering::SeqCst) {
+            if is_vain() {
+                return Err(taru_stdx::Error::new(Kind::State, "in vain"));
+            }
+            std::thread::yield_now();
+        }
+        Ok(blob(&upper))
+    };
+    let layers = [
+        Unpack { chain: base_id.clone(), parent: None, diff_id: base_id.clone(), blob: blob(&base).into() },
+        Unpack {
+            chain: top.clone(),
+            parent: Some(base_id.clone()),
+            diff_id: upper_id,
+            blob: taru_snapshot::Blob::Awaited(Box::new(wait)),
+        },
+    ];
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| store.unpack(&layers, &|_, _| {}));
+        while !is_asked.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        assert_eq!(unpack(&other, None, &base).unwrap(), base_id);
+        assert!(!other.has(&top));
+        is_there.store(true, Ordering::SeqCst);
+        slow.join().unwrap().unwrap();
+    });
+    assert!(other.has(&base_id) && other.has(&top));
+    assert_eq!(store.check(&top).unwrap(), []);
+    assert_eq!(std::fs::read_dir(scratch.0.join("staging")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(scratch.0.join("locks")).unwrap().count(), 0);
 }
 
 #[test]

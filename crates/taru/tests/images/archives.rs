@@ -368,3 +368,20 @@ fn busybox_of_this_host_is_an_image() {
         });
     });
 }
+
+#[test]
+fn hundreds_of_layers_need_few_descriptors() {
+    sandbox(|sandbox| {
+        let many = (0..300).fold(app("many"), |image, n| {
+            // Directories that are not named take after those of the layers below.
+            image.layer(Tar::new().file(&format!("d{}/f{n}", n % 7), [], 0o644))
+        });
+        let taru = Taru::new(sandbox);
+        let load = taru.invoke("load -q").stdin(many.build().oci_archive(&["docker.io/library/many:1"]));
+        load.under(["prlimit", "--nofile=256"]).output().succeeds();
+        // A mount takes one for each layer.
+        let run = taru.invoke_words(&["run", "many:1", "sh", "-c", "cat /word; ls /d0 | wc -l"]);
+        assert_eq!(run.under(["prlimit", "--nofile=1024"]).output().ok().stdout, "many\n43\n");
+        taru.clear();
+    });
+}

@@ -14,8 +14,10 @@ use taru_testkit::{Invocation, Output, Sandbox};
 pub(crate) const USER: u32 = 1000;
 
 /// What of busybox the tests use.
-const APPLETS: [&str; 14] =
-    ["sh", "true", "cat", "echo", "id", "ls", "env", "pwd", "sleep", "kill", "touch", "stat", "rm", "mkdir"];
+const APPLETS: [&str; 15] = [
+    "sh", "true", "cat", "echo", "id", "ls", "env", "pwd", "sleep", "kill", "touch", "stat", "rm", "mkdir",
+    "wc",
+];
 
 /// `taru`, as root or as an ordinary user.
 pub(crate) struct Taru<'a> {
