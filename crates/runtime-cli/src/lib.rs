@@ -42,10 +42,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Err(error) => return report::finish(Err(error), None, name),
     };
     let settings = Settings::new(&typed.global, &log);
-    log.debug(&format!(
-        "{name}: --root {:?}, control groups by {:?}, rootless {:?}",
-        typed.global.root, settings.cgroup_manager, settings.rootless
-    ));
+    log.debug(&format!("{name}: {settings}"));
     let result = sealed.and_then(|()| (typed.entry.run)(&typed.matches, &settings));
     report::finish(result, Some(&log), name)
 }

@@ -1,5 +1,6 @@
 //! What the global options mean here: defaults filled in.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use taru_runtime::state::Store;
@@ -56,6 +57,27 @@ impl Settings {
         for warning in warnings {
             self.log.warning(warning);
         }
+    }
+}
+
+/// As the debug log tells them.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.root {
+            Some(root) => write!(f, "state below `{}`", root.display())?,
+            None => f.write_str("state in its usual place")?,
+        }
+        let manager = match self.cgroup_manager {
+            CgroupManager::Cgroupfs => "the file system",
+            CgroupManager::Systemd => "systemd",
+            CgroupManager::Disabled => "nobody",
+        };
+        let rights = match self.rootless {
+            None => "as the user has them",
+            Some(true) => "an ordinary user's",
+            Some(false) => "root's",
+        };
+        write!(f, ", control groups by {manager}, rights {rights}")
     }
 }
 
