@@ -85,6 +85,21 @@ fn log_gets_the_error_as_text_too() {
 }
 
 #[test]
+fn a_log_daemon_that_does_not_run_stops_no_container() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc], "logs of daemons") {
+            return;
+        }
+        let bundle = sandbox.bundle().sh("echo here");
+        bundle.write();
+        for log in ["syslog:oci-test", "journald:oci-test"] {
+            let run = sandbox.runtime().invoke(["--log", log, "run", "--bundle"]).arg(bundle.dir());
+            assert_eq!(run.arg(sandbox.runtime().fresh_id()).output().ok().text(), "here", "{log}");
+        }
+    });
+}
+
+#[test]
 fn a_missing_bundle_or_config_is_named() {
     sandbox(|sandbox| {
         sandbox.runtime().command(["run", "--bundle", "/no/such/bundle", "x1"]).fails_with("/no/such/bundle");

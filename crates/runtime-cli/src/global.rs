@@ -12,7 +12,7 @@ pub struct Global {
     /// Log in detail; the same as --log-level debug
     #[arg(long)]
     pub debug: bool,
-    /// Write errors and warnings to FILE too: a path, file:PATH, journald: or syslog:
+    /// Write errors and warnings to FILE too: a path, file:PATH, journald:NAME or syslog:NAME
     ///
     /// The file is appended to. Engines read the reason of a failure back from it.
     #[arg(long, value_name = "FILE", value_parser = clap::value_parser!(OsString))]

@@ -30,22 +30,31 @@ enum Sink {
     Stderr,
     File(File),
     /// systemd's journal, its own protocol: fields, one a line.
-    Journal(UnixDatagram),
+    Journal(Daemon),
     /// syslog(3)'s socket.
-    Syslog(UnixDatagram),
+    Syslog(Daemon),
+}
+
+/// A logging daemon. Each message finds it anew: whether it runs, or restarts, is no affair of a container.
+#[derive(Debug)]
+struct Daemon {
+    socket: UnixDatagram,
+    address: &'static str,
+    /// Who speaks: what follows the colon.
+    identifier: String,
 }
 
 impl Log {
     /// Opens what the options name.
     ///
     /// # Errors
-    /// A file that cannot be made, a socket that nobody listens on.
+    /// A file that cannot be made.
     pub(crate) fn open(global: &Global) -> Result<Log> {
         let level = if global.debug { LogLevel::Debug } else { global.log_level };
         Log::new(global.log.as_deref(), global.log_format, level)
     }
 
-    /// A log to `target`, a path or a name with `file:`, `journald:` or `syslog:` before it.
+    /// A log to `target`, a path, `file:PATH`, `journald:NAME` or `syslog:NAME`.
     pub(crate) fn new(target: Option<&OsStr>, format: LogFormat, level: LogLevel) -> Result<Log> {
         let sink = match target {
             None => Sink::Stderr,
@@ -78,7 +87,7 @@ impl Log {
     }
 
     /// One message, in one write: several processes may append to one file. A full disk must not
-    /// stop a container, so what cannot be written is lost.
+    /// stop a container, nor the absence of a daemon: what cannot be written is lost.
     fn write(&self, level: LogLevel, message: &str, exit: Option<i32>) {
         if level > self.level {
             return;
@@ -89,8 +98,8 @@ impl Log {
             }
             Sink::Stderr => std::io::stderr().write_all(self.line(level, message, exit).as_bytes()),
             Sink::File(file) => (&mut &*file).write_all(self.line(level, message, exit).as_bytes()),
-            Sink::Journal(socket) => socket.send(journal(level, message).as_bytes()).map(drop),
-            Sink::Syslog(socket) => socket.send(syslog(level, message).as_bytes()).map(drop),
+            Sink::Journal(daemon) => daemon.send(&journal(&daemon.identifier, level, message)),
+            Sink::Syslog(daemon) => daemon.send(&syslog(&daemon.identifier, level, message)),
         };
     }
 
@@ -112,11 +121,11 @@ impl Log {
 
 impl Sink {
     fn open(target: &[u8]) -> Result<Sink> {
-        if target.starts_with(b"journald:") {
-            return connect("/run/systemd/journal/socket").map(Sink::Journal);
+        if let Some(name) = target.strip_prefix(b"journald:") {
+            return Daemon::new("/run/systemd/journal/socket", name).map(Sink::Journal);
         }
-        if target.starts_with(b"syslog:") {
-            return connect("/dev/log").map(Sink::Syslog);
+        if let Some(name) = target.strip_prefix(b"syslog:") {
+            return Daemon::new("/dev/log", name).map(Sink::Syslog);
         }
         let path = Path::new(OsStr::from_bytes(target.strip_prefix(b"file:").unwrap_or(target)));
         let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
@@ -124,13 +133,19 @@ impl Sink {
     }
 }
 
-fn connect(path: &str) -> Result<UnixDatagram> {
-    let what = || format!("open the log: connect to `{path}`");
-    let socket = UnixDatagram::unbound().context(what)?;
-    socket.connect(path).context(what)?;
-    // A logger that hangs must not hang a container.
-    socket.set_nonblocking(true).context(what)?;
-    Ok(socket)
+impl Daemon {
+    fn new(address: &'static str, name: &[u8]) -> Result<Daemon> {
+        let what = || format!("open the log `{address}`");
+        let socket = UnixDatagram::unbound().context(what)?;
+        // A logger that hangs must not hang a container.
+        socket.set_nonblocking(true).context(what)?;
+        let name = if name.is_empty() { b"taru-runtime" } else { name };
+        Ok(Daemon { socket, address, identifier: String::from_utf8_lossy(name).replace('\n', " ") })
+    }
+
+    fn send(&self, message: &str) -> std::io::Result<()> {
+        self.socket.send_to(message.as_bytes(), self.address).map(drop)
+    }
 }
 
 fn name(level: LogLevel) -> &'static str {
@@ -152,19 +167,30 @@ fn priority(level: LogLevel) -> u8 {
     }
 }
 
-fn journal(level: LogLevel, message: &str) -> String {
+fn journal(identifier: &str, level: LogLevel, message: &str) -> String {
     let message = message.replace('\n', " ");
-    format!("MESSAGE={message}\nPRIORITY={}\nSYSLOG_IDENTIFIER=taru-runtime\n", priority(level))
+    format!("MESSAGE={message}\nPRIORITY={}\nSYSLOG_IDENTIFIER={identifier}\n", priority(level))
 }
 
-fn syslog(level: LogLevel, message: &str) -> String {
+fn syslog(identifier: &str, level: LogLevel, message: &str) -> String {
     // Facility 3: system daemons.
-    format!("<{}>taru-runtime[{}]: {message}", 3 * 8 + priority(level), std::process::id())
+    format!("<{}>{identifier}[{}]: {message}", 3 * 8 + priority(level), std::process::id())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn daemons_hear_who_speaks() {
+        for (target, wanted) in [("syslog:", "<27>taru-runtime["), ("syslog:web\n1", "<27>web 1[")] {
+            let Sink::Syslog(daemon) = Sink::open(target.as_bytes()).unwrap() else { panic!("{target}") };
+            assert!(syslog(&daemon.identifier, LogLevel::Error, "a").starts_with(wanted), "{target}");
+        }
+        let Sink::Journal(daemon) = Sink::open(b"journald:web").unwrap() else { panic!("journald") };
+        let sent = journal(&daemon.identifier, LogLevel::Error, "a\nb");
+        assert_eq!(sent, "MESSAGE=a b\nPRIORITY=3\nSYSLOG_IDENTIFIER=web\n");
+    }
 
     #[test]
     fn lines_have_the_form_that_engines_read() {

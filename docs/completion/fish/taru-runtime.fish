@@ -24,7 +24,7 @@ function __fish_taru_runtime_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -l log -d 'Write errors and warnings to FILE too: a path, file:PATH, journald: or syslog:' -r
+complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -l log -d 'Write errors and warnings to FILE too: a path, file:PATH, journald:NAME or syslog:NAME' -r
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -l log-format -d 'How to write them' -r -f -a "text\t''
 json\t''"
 complete -c taru-runtime -n "__fish_taru_runtime_needs_command" -l log-level -d 'What to write: messages of this level and above' -r -f -a "error\t''
