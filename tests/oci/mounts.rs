@@ -291,6 +291,33 @@ fn propagation_options() {
 }
 
 #[test]
+fn a_shared_source_is_not_shared_by_a_user_namespace() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Crun], "propagation that stays as the root's") {
+            return;
+        }
+        let source = source(sandbox);
+        let run = |args: &[&str]| sandbox.runtime().beside(args.iter().copied()).output().succeeds();
+        run(&["mount", "-t", "tmpfs", "top", path(&source)]);
+        run(&["mount", "--make-shared", path(&source)]);
+        fs::create_dir(source.join("sub")).expect("make a directory");
+        run(&["mount", "-t", "tmpfs", "sub", path(&source.join("sub"))]);
+        // `slave` is of the one mount: what lies below has the propagation of the root.
+        for options in [&["rbind"][..], &["rbind", "slave"]] {
+            let bundle = sandbox
+                .bundle()
+                .user_namespace(200_000)
+                .mount("/mnt", "bind", path(&source), options)
+                .sh("grep ' /mnt' /proc/self/mountinfo");
+            let seen = sandbox.runtime().prints(&bundle);
+            let inbound = seen.lines().filter(|line| line.contains(" master:") && !line.contains(" shared:"));
+            assert_eq!(inbound.count(), 2, "{options:?}: {seen}");
+        }
+        run(&["umount", "-R", path(&source)]);
+    });
+}
+
+#[test]
 fn rslave_receives_mounts_of_the_host() {
     sandbox(|sandbox| {
         if sandbox.peer_lacks(&[Family::Crun], "rslave without rootfsPropagation") {

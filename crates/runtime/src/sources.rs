@@ -43,10 +43,20 @@ pub(crate) fn prepare(plan: &Plan, host: &Host) -> Result<Vec<(usize, Mount)>> {
         }
         let opened = open(source, *recursive, mount.options.src_nofollow)
             .and_then(|opened| map_ids(plan, mount, opened))
+            .and_then(|opened| cut(plan, opened))
             .context(|| format!("mount `{}` on `{}`", source.display(), mount.destination.display()))?;
         prepared.push((n, opened));
     }
     Ok(prepared)
+}
+
+/// A copy of a shared mount is its peer. Init cuts those off that it has in its own copy of the host's tree,
+/// but this one is none of them: without this, the container's mounts below it would show on the host.
+fn cut(plan: &Plan, mount: Mount) -> Result<Mount> {
+    if let Some(propagation) = plan.root.inbound() {
+        mount.propagation(propagation, true)?;
+    }
+    Ok(mount)
 }
 
 /// What only the host process can prepare of the root: its directory, or the lower layers of its overlay,

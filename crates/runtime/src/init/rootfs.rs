@@ -50,15 +50,7 @@ pub(crate) fn mount(plan: &Plan, mut prepared: Vec<Mount>) -> Result<RootDir> {
 
 /// Nothing that is mounted from here on may show in the host's mount table.
 fn cut_propagation(plan: &Plan) -> Result<()> {
-    if plan.root.is_shared() {
-        return cut_above(&plan.root.path);
-    }
-    let propagation = match plan.root.propagation.0 {
-        Propagation::Private => Propagation::Private,
-        // Mounts of the host still arrive, as binds with `rslave` expect. An unbindable tree could not
-        // be bound from; the root becomes so at the end.
-        _ => Propagation::Slave,
-    };
+    let Some(propagation) = plan.root.inbound() else { return cut_above(&plan.root.path) };
     let host_root = host_root()?;
     let attr = MountAttr { propagation: Some(propagation), ..MountAttr::default() };
     change(host_root.as_fd(), &attr, true).context(|| "cut the propagation of mounts to the host")

@@ -129,6 +129,18 @@ impl RootPlan {
         }
     }
 
+    /// How mounts of the host are to propagate into the container's copies of them, from before anything is
+    /// mounted there. Nothing where they are shared with the host.
+    pub fn inbound(&self) -> Option<Propagation> {
+        match self.propagation.0 {
+            Propagation::Shared => None,
+            Propagation::Private => Some(Propagation::Private),
+            // Mounts of the host still arrive, as binds with `rslave` expect. An unbindable tree could not
+            // be bound from; the root becomes so at the end.
+            Propagation::Slave | Propagation::Unbindable => Some(Propagation::Slave),
+        }
+    }
+
     /// Whether mounts made in the container are to be seen outside.
     pub fn is_shared(&self) -> bool {
         self.propagation.0 == Propagation::Shared
