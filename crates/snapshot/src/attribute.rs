@@ -7,7 +7,7 @@ pub(crate) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
 /// Attributes that are kept: file capabilities, ACLs and users' own. Overlay's marks would change what other
 /// layers mean; the rest (`security.*`, `trusted.*`) belongs to the host.
-pub(crate) fn is_kept(attribute: &[u8]) -> bool {
+pub fn is_kept(attribute: &[u8]) -> bool {
     match attribute {
         b"security.capability" | b"system.posix_acl_access" | DEFAULT_ACL => true,
         _ => attribute.starts_with(b"user.") && !attribute.starts_with(b"user.overlay."),

@@ -142,12 +142,12 @@ impl Snapshots {
         let layers = self.chain(info.parent.as_ref()).context(what)?;
         let is_host = self.workers.is_host();
         let (path, tree) = match self.driver.tree(&dir) {
-            Tree::Upper(path) => (path, Compared::Upper { user_marks: !is_host || how.maps.is_some() }),
+            Tree::Upper(path) => (path, Compared::Upper),
             Tree::Whole(path) => (path, Compared::Whole),
         };
         let manifests = manifests(&layers);
         // A user's containers have the ids that the worker has; a whole tree is an id-mapped mount in the container.
-        let maps = how.maps.filter(|_| is_host && matches!(tree, Compared::Upper { .. }));
+        let maps = how.maps.filter(|_| is_host && tree == Compared::Upper);
         let job = Job::Compare { manifests, tree, output };
         self.run(Root { path: &path, maps }, job, read).context(what)
     }

@@ -13,7 +13,7 @@ use taru_stdx::{Context, Error, Kind as Class, Result};
 use taru_sys::fs::FileType;
 use taru_tar::{self as tar, Piece, Xattrs};
 
-use crate::attribute::is_kept;
+use crate::attribute::{OPAQUE, is_kept};
 use crate::inherit::Below;
 use crate::manifest::{Kind, Record};
 use crate::name::{join, opaque_of, split, whiteout_of};
@@ -29,13 +29,14 @@ pub(crate) trait Sink {
     fn deleted(&mut self, path: &[u8]) -> Result<()>;
     /// All that was in the directory is gone; what is there is new.
     fn emptied(&mut self, dir: &[u8]) -> Result<()>;
+    /// A file that did not change has several names, of which one may be new.
+    fn linked(&mut self, found: &Found) -> Result<()>;
     /// A directory that did not change, in which something may have.
     fn entered(&mut self, walk: &Walk, found: &Found, xattrs: Xattrs) -> Result<()>;
 }
 
-/// Walks overlay's upper directory. `marks` is the name space of overlay's attributes: `user.overlay.` where the overlay was
-/// mounted in a user namespace, `trusted.overlay.` else; the other one means nothing there.
-pub(crate) fn overlay(mut walk: Walk, below: &Below, marks: &str, sink: &mut impl Sink) -> Result<()> {
+/// Walks overlay's upper directory.
+pub(crate) fn overlay(mut walk: Walk, below: &Below, sink: &mut impl Sink) -> Result<()> {
     // How many layers show through in the directories on the way.
     let mut visible: Vec<(Vec<u8>, usize)> = Vec::new();
     while let Some(found) = walk.next()? {
@@ -54,17 +55,17 @@ pub(crate) fn overlay(mut walk: Walk, below: &Below, marks: &str, sink: &mut imp
         }
         // Directories that were renamed, and files of which only the attributes are there.
         let mark = match found.stat.file_type() {
-            FileType::Directory => Some("redirect"),
-            FileType::Regular => Some("metacopy"),
+            FileType::Directory => Some("user.overlay.redirect"),
+            FileType::Regular => Some("user.overlay.metacopy"),
             _ => None,
         };
-        if mark.is_some_and(|mark| walk.xattr(&found, &format!("{marks}{mark}")).is_some()) {
+        if mark.is_some_and(|mark| walk.xattr(&found, mark).is_some()) {
             let what = format!("compare `{}`: overlay only keeps a reference to it", path.escape_ascii());
             return Err(Error::new(Class::Unsupported, what)
                 .hint("the overlay was mounted with redirect_dir or metacopy"));
         }
         if found.stat.is_dir() {
-            let hides = walk.xattr(&found, &format!("{marks}opaque")).is_some_and(|value| value == b"y");
+            let hides = walk.xattr(&found, OPAQUE).is_some_and(|value| value == b"y");
             let had = was.as_ref().is_some_and(|was| was.kind.is_directory());
             let now = if hides || !had { 0 } else { below.visible(path, count)? };
             visible.push((path.clone(), now));
@@ -137,7 +138,8 @@ fn other(walk: &Walk, found: &Found, was: Option<&Record>, sink: &mut impl Sink)
         && is_same(found, &xattrs, was)
         && has_same_content(walk, found, was)?
     {
-        return Ok(());
+        let has_names = found.stat.file_type() == FileType::Regular && found.stat.nlink > 1;
+        return if has_names { sink.linked(found) } else { Ok(()) };
     }
     sink.changed(walk, found, xattrs, was)
 }
@@ -176,13 +178,16 @@ pub(crate) struct Layer<W> {
     epoch: Option<i64>,
     /// The first name of each file that has several.
     names: HashMap<u64, Vec<u8>>,
+    /// Names of files that did not change, by their file: to be links if one comes that is new.
+    unchanged: HashMap<u64, Vec<Found>>,
     /// Directories that did not change, and are only written if something in them did.
     above: Vec<tar::Entry>,
 }
 
 impl<W: Write> Layer<W> {
     pub(crate) fn new(to: W, epoch: Option<i64>) -> Layer<W> {
-        Layer { tar: tar::Writer::new(to), epoch, names: HashMap::new(), above: Vec::new() }
+        let (names, unchanged) = (HashMap::new(), HashMap::new());
+        Layer { tar: tar::Writer::new(to), epoch, names, unchanged, above: Vec::new() }
     }
 
     pub(crate) fn finish(self) -> Result<()> {
@@ -208,6 +213,11 @@ impl<W: Write> Layer<W> {
             }
         }
         Ok(())
+    }
+
+    /// Writes `found` as a further name of the file that was written as `target`.
+    fn link(&mut self, found: &Found, target: Vec<u8>) -> Result<()> {
+        self.tar.entry(&self.entry(found, tar::Kind::Link { target }, Vec::new()))
     }
 
     fn mark(&mut self, path: Vec<u8>) -> Result<()> {
@@ -285,12 +295,13 @@ impl<W: Write> Sink for Layer<W> {
                 self.lead_to(&found.path)?;
                 if stat.nlink > 1 {
                     if let Some(target) = self.names.get(&stat.ino) {
-                        let kind = tar::Kind::Link { target: target.clone() };
-                        return self.tar.entry(&self.entry(found, kind, Vec::new()));
+                        return self.link(found, target.clone());
                     }
                     self.names.insert(stat.ino, found.path.clone());
                 }
-                return self.file(&walk.open(found)?, found, xattrs);
+                self.file(&walk.open(found)?, found, xattrs)?;
+                let others = self.unchanged.remove(&stat.ino).unwrap_or_default();
+                return others.iter().try_for_each(|other| self.link(other, found.path.clone()));
             }
             FileType::Symlink => tar::Kind::Symlink { target: walk.read_link(found)? },
             FileType::CharDevice => tar::Kind::Character { major: stat.rdev.major, minor: stat.rdev.minor },
@@ -312,6 +323,17 @@ impl<W: Write> Sink for Layer<W> {
     fn emptied(&mut self, dir: &[u8]) -> Result<()> {
         self.lead_to(&join(dir, b"x"))?;
         self.mark(opaque_of(dir))
+    }
+
+    fn linked(&mut self, found: &Found) -> Result<()> {
+        if let Some(target) = self.names.get(&found.stat.ino) {
+            let target = target.clone();
+            self.lead_to(&found.path)?;
+            return self.link(found, target);
+        }
+        let found = Found { path: found.path.clone(), stat: found.stat };
+        self.unchanged.entry(found.stat.ino).or_default().push(found);
+        Ok(())
     }
 
     fn entered(&mut self, _: &Walk, found: &Found, xattrs: Xattrs) -> Result<()> {
@@ -354,6 +376,10 @@ impl<W: Write> Sink for List<W> {
     }
 
     fn emptied(&mut self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn linked(&mut self, _: &Found) -> Result<()> {
         Ok(())
     }
 

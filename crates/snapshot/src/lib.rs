@@ -4,7 +4,7 @@
 //! whole, verified and durable; it is never changed. Foreign bytes are only read in a disposable child: the program's
 //! `main` calls [`worker_main`] first.
 
-mod attribute;
+pub mod attribute;
 mod changes;
 mod check;
 mod copy;

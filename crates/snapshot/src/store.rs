@@ -108,6 +108,14 @@ impl Snapshots {
         self
     }
 
+    /// What the ids of an ordinary user's files are in images; none for root, whose files have those.
+    pub fn ids(&self) -> Option<&IdMaps> {
+        match &self.workers.ids {
+            WorkerIds::Host => None,
+            WorkerIds::Mapped(maps) => Some(maps),
+        }
+    }
+
     /// Whether the layer is there; if so it is whole.
     pub fn has(&self, chain: &Digest) -> bool {
         layout::layer(&self.dir, chain).is_dir()

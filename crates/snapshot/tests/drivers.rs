@@ -94,6 +94,9 @@ fn suite(dir: &Path, driver: DriverKind) {
     fs::create_dir_all(path("a/b c/ü")).unwrap();
     fs::write(path("a/b c/ü/f"), "x".repeat(100_000)).unwrap();
     fs::hard_link(path("a/b c/ü/f"), path("a/link")).unwrap();
+    // New names of files that did not change: one before them in the walk, one behind.
+    fs::hard_link(path("lib/deep/er"), path("lib/a")).unwrap();
+    fs::hard_link(path("lib/deep/more"), path("lib/z")).unwrap();
     chown(path("a/link"), Some(1000), Some(4_000_000_000)).unwrap();
     let sparse = fs::File::create(path("a/sparse")).unwrap();
     sparse.set_len(10 << 20).unwrap();

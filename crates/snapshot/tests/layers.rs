@@ -231,7 +231,7 @@ fn hundreds_of_layers_are_compared() {
     let changes: Vec<_> = changes.iter().map(|c| (c.kind, c.path.to_str().unwrap())).collect();
     assert_eq!(changes, [(ChangeKind::Changed, "/f0.0")]);
     // A file of which overlay copied no more than the attributes.
-    let name = "trusted.overlay.metacopy".as_ref();
+    let name = "user.overlay.metacopy".as_ref();
     let flags = taru_sys::xattr::SetFlags::empty();
     taru_sys::xattr::lsetxattr(&upper.join("f0.0"), name, b"", flags).unwrap();
     assert_eq!(store.changes(&key, &Diff::default()).unwrap_err().kind(), Kind::Unsupported);

@@ -85,7 +85,7 @@ impl DriverKind {
 /// What a container's root is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rootfs {
-    /// An overlay.
+    /// An overlay, to be mounted with `userxattr`: that is how layers are marked, and how what a container changed is read.
     Overlay {
         /// The layers, the topmost first.
         lower: Vec<PathBuf>,

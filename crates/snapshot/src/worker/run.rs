@@ -175,12 +175,7 @@ fn work(
         }
         Job::Compare { tree, output, .. } => {
             let to = File::from(next()?);
-            // Overlay's own marks can be read with CAP_SYS_ADMIN only; the filter lets nothing else through that it is for.
-            let reads = capabilities(match tree {
-                Compared::Upper { user_marks: false } => &["DAC_READ_SEARCH", "SYS_ADMIN"],
-                _ => &["DAC_READ_SEARCH"],
-            });
-            confine::confine(root.as_fd(), None, reads)?;
+            confine::confine(root.as_fd(), None, capabilities(&["DAC_READ_SEARCH"]))?;
             let to = BufWriter::with_capacity(256 << 10, to);
             match output {
                 Output::Layer { epoch } => {
@@ -227,10 +222,9 @@ fn open(paths: &[Vec<u8>]) -> Result<Vec<(Lines, Search)>> {
 fn compare(root: OwnedFd, tree: Compared, manifests: Vec<(Lines, Search)>, to: &mut impl Sink) -> Result<()> {
     let walk = Walk::new(root);
     match tree {
-        Compared::Upper { user_marks } => {
-            let marks = if user_marks { "user.overlay." } else { "trusted.overlay." };
+        Compared::Upper => {
             let below = Below::of(manifests.into_iter().map(|(_, search)| search).collect());
-            differ::overlay(walk, &below, marks, to)
+            differ::overlay(walk, &below, to)
         }
         Compared::Whole => {
             let mut stacked = Stacked::new(manifests)?;

@@ -38,8 +38,8 @@ pub(crate) enum Job {
 /// What the root is of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Compared {
-    /// Overlay's upper directory; whether the overlay was mounted with `userxattr`.
-    Upper { user_marks: bool },
+    /// Overlay's upper directory.
+    Upper,
     /// All of it.
     Whole,
 }

@@ -243,6 +243,7 @@ pub(crate) fn mount(rootfs: &taru_snapshot::Rootfs, at: &Path) -> PathBuf {
         taru_snapshot::Rootfs::Overlay { lower, upper, work } => {
             let mut overlay = Overlay::new(lower.iter().map(|path| Layer::Path(path)).collect());
             overlay.writable = Some((Layer::Path(upper), Layer::Path(work)));
+            overlay.options.push(("userxattr", None));
             std::fs::create_dir_all(at).unwrap();
             let target = File::open(at).unwrap();
             overlay.mount(Attr::empty()).unwrap().attach(&target).unwrap();
