@@ -12,19 +12,24 @@ use std::thread::JoinHandle;
 
 use taru_stdx::{Context, Result};
 
+use crate::scratch::Scratch;
+
 /// A socket that leads to an agent; gone when dropped.
 pub(crate) struct Relay {
     path: PathBuf,
+    /// Where it lies: there until nobody listens any more.
+    _dir: Scratch,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Relay {
-    /// Listens on `path` for those who may `mode`.
+    /// Listens in the directory `dir` for those who may `mode`.
     ///
     /// # Errors
     /// As bind(2); [`taru_stdx::Kind::NotFound`] without an agent.
-    pub(crate) fn start(path: PathBuf, agent: &Path, mode: u32) -> Result<Relay> {
+    pub(crate) fn start(dir: Scratch, agent: &Path, mode: u32) -> Result<Relay> {
+        let path = dir.path().join("agent");
         let what = || format!("lead to the agent `{}`", agent.display());
         // Whether it is there is told now, not by a failing step.
         UnixStream::connect(agent).context(what)?;
@@ -42,7 +47,7 @@ impl Relay {
                 }
             }
         });
-        Ok(Relay { path, ends, thread: Some(thread) })
+        Ok(Relay { path, _dir: dir, ends, thread: Some(thread) })
     }
 
     /// Where it is.
@@ -65,9 +70,10 @@ fn both_ways(near: UnixStream, far: UnixStream) {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Release);
-        // Wakes it up.
-        let _ = UnixStream::connect(&self.path);
-        if let Some(thread) = self.thread.take() {
+        // Wakes it up; where that cannot be done, it ends with this process.
+        if UnixStream::connect(&self.path).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
             let _ = thread.join();
         }
     }
@@ -80,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_is_said_reaches_the_agent_and_back() {
-        let dir = crate::scratch::Scratch::new(&std::env::temp_dir()).unwrap();
+        let dir = Scratch::new(&std::env::temp_dir()).unwrap();
         let agent = dir.path().join("real");
         let listener = UnixListener::bind(&agent).unwrap();
         let echo = std::thread::spawn(move || {
@@ -91,14 +97,16 @@ mod tests {
             stream.read_to_string(&mut text).unwrap();
             stream.write_all(text.to_uppercase().as_bytes()).unwrap();
         });
-        let relay = Relay::start(dir.path().join("mine"), &agent, 0o600).unwrap();
+        let relay = Relay::start(Scratch::new(dir.path()).unwrap(), &agent, 0o600).unwrap();
         let mut stream = UnixStream::connect(relay.path()).unwrap();
         stream.write_all(b"hello").unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "HELLO");
+        let path = relay.path().to_owned();
         drop(relay);
+        assert!(!path.exists());
         echo.join().unwrap();
     }
 }

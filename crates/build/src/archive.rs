@@ -228,6 +228,8 @@ pub(crate) struct Spooled(Arc<File>);
 pub(crate) fn spool(mut file: File, tmp: &Path) -> Result<Option<Spooled>> {
     let what = || "look whether it is an archive";
     let mut start = Vec::new();
+    // One that was just written stands at its end.
+    file.seek(SeekFrom::Start(0)).context(what)?;
     (&mut file).take(START as u64).read_to_end(&mut start).context(what)?;
     file.seek(SeekFrom::Start(0)).context(what)?;
     let packed = packed(&start);

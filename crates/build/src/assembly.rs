@@ -77,6 +77,11 @@ impl Assembly {
         Assembly { below, over: BTreeMap::new() }
     }
 
+    /// Whether nothing was put into it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.over.is_empty()
+    }
+
     /// Where `path` leads to, links followed inside the root, what does not exist included.
     ///
     /// # Errors
@@ -271,35 +276,6 @@ impl Assembly {
         Ok(())
     }
 
-    /// Makes the directories and files of the layer below `dir`, an empty directory of ours.
-    ///
-    /// # Errors
-    /// Any error of writing.
-    pub(crate) fn plant(mut self, dir: &Path) -> Result<()> {
-        use std::os::unix::fs::{PermissionsExt, chown};
-        self.add_parents()?;
-        let by_root = taru_sys::user::geteuid() == 0;
-        // Times last: making a file in a directory changes it.
-        for (path, entry) in self.over.iter().chain(self.over.iter().rev()) {
-            let (at, what) = (dir.join(path), || format!("make the mount point `/{}`", path.display()));
-            if std::fs::symlink_metadata(&at).is_err() {
-                match &entry.content {
-                    Content::Directory => std::fs::create_dir(&at).context(what)?,
-                    Content::Bytes(bytes) => std::fs::write(&at, bytes).context(what)?,
-                    _ => return Err(Error::invalid(format!("{}: neither directory nor file", what()))),
-                }
-                if by_root {
-                    chown(&at, Some(entry.owner.0), Some(entry.owner.1)).context(what)?;
-                }
-                std::fs::set_permissions(&at, std::fs::Permissions::from_mode(entry.mode)).context(what)?;
-            }
-            let seconds = std::time::Duration::from_secs(entry.mtime.max(0).unsigned_abs());
-            let times = std::fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH + seconds);
-            File::open(&at).and_then(|file| file.set_times(times)).context(what)?;
-        }
-        Ok(())
-    }
-
     /// Directories of the tree below that something is put into, as they are.
     fn add_parents(&mut self) -> Result<()> {
         let mut missing = BTreeMap::new();
@@ -380,7 +356,7 @@ fn append(
             tar.append_data(&mut header, name, std::io::empty()).context(write)
         }
         Content::File(tree, node) => {
-            if node.stat.nlink > 1 && tree.has_own_links() {
+            if node.stat.nlink > 1 {
                 let key = (Arc::as_ptr(tree) as usize, node.identity());
                 if let Some(first) = names.get(&key) {
                     header.set_entry_type(tar::EntryType::Link);

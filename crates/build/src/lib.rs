@@ -6,25 +6,27 @@
 //! graph        its stages, and what they need     pure
 //! stage        a stage made definite: steps       pure
 //! context      the files of the build             tree, pattern, archive: read only, by handles
-//! steps, run   one step: its key, its layer       copy, assembly, diff; taru_engine::step executes
+//! steps, run   one step: its key, its layer       copy, assembly; taru_engine::step executes
 //! cache        what steps came to                 STATE/build
 //! solve        all of it, in threads              output: the image, and what it becomes
 //! ```
 //! COPY, ADD and WORKDIR execute nothing: their layer is assembled as a tar from handles on the files, and unpacked as any
-//! layer of a stranger is. RUN is an ordinary container.
+//! layer of a stranger is. RUN is an ordinary container, and its layer is
+//! what `taru commit` would make of that.
 
 mod agent;
 mod archive;
 mod assembly;
+mod attribute;
 mod cache;
 mod chmod;
 mod context;
 mod copy;
-mod diff;
 mod dockerfile;
 mod expand;
 mod fetch;
 mod graph;
+mod ids;
 pub mod options;
 mod output;
 mod pattern;

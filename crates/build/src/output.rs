@@ -215,7 +215,7 @@ fn to_file(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<
 
 /// All files of a root, as one layer.
 fn flat(root: &Root, images: &Images) -> Result<Assembly> {
-    let tree = root.files(&images.snapshots)?.tree;
+    let tree = root.files(&images.snapshots)?;
     let mut assembly = Assembly::new(Arc::new(Tree::empty()));
     let Some(top) = tree.root()? else { return Ok(assembly) };
     visit_below(&tree, &top, &mut |node| {

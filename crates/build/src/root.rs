@@ -1,18 +1,20 @@
 //! Root file systems in a build: layers by their chain ids, and their files.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use taru_archive::LayerWriter;
 use taru_content::Lease;
 use taru_engine::image::Images;
-use taru_oci::{Digest, document, media};
-use taru_snapshot::{Key, Rootfs, Snapshots, Unpack};
-use taru_stdx::{Context, Error, Kind, Result};
+use taru_oci::{Algorithm, Digest, Hasher, document, media};
+use taru_snapshot::{Snapshots, Unpack};
+use taru_stdx::{Context, Result};
 
 use crate::assembly::Assembly;
 use crate::cache::Layer;
+use crate::scratch::nameless;
 use crate::tree::Tree;
 
 /// A root file system: its layers, the lowest first.
@@ -57,57 +59,56 @@ impl Root {
     ///
     /// # Errors
     /// Any error of the file system.
-    pub(crate) fn files(&self, snapshots: &Snapshots) -> Result<Files> {
-        files(self.top(), snapshots)
+    pub(crate) fn files(&self, snapshots: &Snapshots) -> Result<Arc<Tree>> {
+        let tree = match self.top() {
+            None => Tree::empty(),
+            Some(top) => Tree::layers(&snapshots.trees(top)?, snapshots.ids())?,
+        };
+        Ok(Arc::new(tree))
     }
 }
 
-/// The files of a root, readable while this lives.
-#[derive(Debug)]
-pub(crate) struct Files {
-    /// The tree.
-    pub tree: Arc<Tree>,
-}
-
-static COUNT: AtomicU64 = AtomicU64::new(0);
-
-/// The files of the layer `chain` and those below.
+/// Unpacks what was assembled above `parent`, for as long as `lease` lives: it is in no image. Gives its chain id.
 ///
 /// # Errors
-/// Any error of the file system.
-pub(crate) fn files(chain: Option<&Digest>, snapshots: &Snapshots) -> Result<Files> {
-    let tree = match chain {
-        None => Tree::empty(),
-        Some(chain) => Tree::layers(&layer_dirs(chain, snapshots)?)?,
-    };
-    Ok(Files { tree: Arc::new(tree) })
+/// Any error of reading its files and of writing.
+pub(crate) fn unpack(
+    assembly: Assembly,
+    parent: Option<&Digest>,
+    clamp: Option<i64>,
+    snapshots: &Snapshots,
+    lease: &Lease,
+    tmp: &Path,
+) -> Result<Digest> {
+    let mut spool = Hashed { inner: nameless(tmp)?, hasher: Hasher::new(Algorithm::Sha256) };
+    assembly.write(&mut spool, clamp)?;
+    let diff_id = spool.hasher.finish();
+    let chain = document::chain_id(parent, &diff_id);
+    lease.protect_layer(&chain)?;
+    if !snapshots.has(&chain) {
+        spool.inner.rewind().context(|| "read what was assembled")?;
+        let blob = spool.inner.into();
+        let layer = Unpack { chain: chain.clone(), parent: parent.cloned(), diff_id, blob };
+        snapshots.unpack(&[layer], &|_, _| {})?;
+    }
+    Ok(chain)
 }
 
-/// The directory of the layer `chain`.
-///
-/// # Errors
-/// Any error of the file system.
-pub(crate) fn layer_dir(chain: &Digest, snapshots: &Snapshots) -> Result<PathBuf> {
-    let dirs = layer_dirs(chain, snapshots)?;
-    dirs.into_iter()
-        .next()
-        .ok_or_else(|| Error::new(Kind::State, format!("find the layer `{chain}` on disk")))
+/// A file, and the digest of what is written to it.
+struct Hashed {
+    inner: File,
+    hasher: Hasher,
 }
 
-/// The directories of the layer `chain` and those below, the uppermost first. The store tells what a root is made of once
-/// there is one.
-fn layer_dirs(chain: &Digest, snapshots: &Snapshots) -> Result<Vec<PathBuf>> {
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let key = Key::container(&format!("build-{}-{number}", std::process::id()))?;
-    snapshots.remove(&key)?;
-    snapshots.prepare(&key, Some(chain), (0, 0), false)?;
-    let rootfs = snapshots.mounts(&key);
-    snapshots.remove(&key)?;
-    match rootfs? {
-        Rootfs::Overlay { lower, .. } => Ok(lower),
-        Rootfs::Directory { .. } => {
-            Err(Error::new(Kind::Unsupported, "build an image: this storage driver keeps no layers apart"))
-        }
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hasher.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -122,8 +123,21 @@ pub(crate) fn store(
     images: &Images,
     lease: &Lease,
 ) -> Result<Layer> {
+    store_tar(parent, images, lease, |writer| assembly.write(writer, clamp))
+}
+
+/// Stores the tar that `write` writes as a layer above `parent`.
+///
+/// # Errors
+/// Those of `write`, and any error of writing.
+pub(crate) fn store_tar(
+    parent: Option<&Digest>,
+    images: &Images,
+    lease: &Lease,
+    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<Layer> {
     let mut writer = LayerWriter::new(&images.content, lease, media::Compression::Gzip)?;
-    assembly.write(&mut writer, clamp)?;
+    write(&mut writer)?;
     let stored = writer.finish().context(|| "store a layer")?;
     let chain = document::chain_id(parent, &stored.diff_id);
     Ok(Layer { descriptor: stored.descriptor, diff_id: stored.diff_id, chain, key: None, created: None })

@@ -2,8 +2,8 @@
 //!
 //! **Nothing of a mount is a path that a container could change under us.** A cache is a directory below `STATE/build`
 //! that nobody else can enter; a path in it, in the context or in a stage is resolved inside it, and what is bound is the
-//! handle that this gave (`/proc/PID/fd/N`). Mount points that the image lacks lie in a layer of their own below what the
-//! program writes (see [`taru_engine::step`]): nothing has to be removed afterwards.
+//! handle that this gave (`/proc/PID/fd/N`). Mount points that the image lacks lie in a layer of their own, on which the step's
+//! container stands and which is in no image: nothing has to be removed afterwards.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,9 +16,9 @@ use taru_content::Lease;
 use taru_engine::Engine;
 use taru_engine::config::{self, ContainerConfig};
 use taru_engine::step::{self, Extra, ExtraSource, Extras};
-use taru_oci::{Digest, document};
+use taru_oci::Digest;
 use taru_rootdir::RootDir;
-use taru_snapshot::{Rootfs, Unpack};
+use taru_snapshot::Diff;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{CWD, RenameFlags, renameat2};
 use taru_sys::{errno, flock};
@@ -30,10 +30,10 @@ use crate::dockerfile::{MountKind, Network};
 use crate::graph::Source;
 use crate::options::{Network as Default, Options, Secret};
 use crate::pattern::Ignore;
-use crate::scratch::{Scratch, nameless};
+use crate::scratch::Scratch;
 use crate::stage::{Mount, RunStep, Sharing};
 use crate::tree::Tree;
-use crate::{agent, diff, root};
+use crate::{agent, root};
 
 /// Bytes of a secret.
 const SECRET: u64 = 500 << 10;
@@ -213,11 +213,15 @@ struct Kept {
 }
 
 impl Kept {
-    /// A path to what `handle` is open on, good for whoever may look at this process.
-    fn path(&mut self, handle: OwnedFd) -> PathBuf {
-        let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), handle.as_raw_fd()));
+    /// A path to what `handle` is open on, good for whoever may look at this process. No ordinary user's container may, since
+    /// it is in a user namespace below: it is given the name, which nothing that a container writes to may be part of.
+    fn path(&mut self, handle: OwnedFd) -> Result<PathBuf> {
+        let mut path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), handle.as_raw_fd()));
+        if taru_sys::user::geteuid() != 0 {
+            path = std::fs::read_link(&path).context(|| "find what is mounted")?;
+        }
         self.handles.push(handle);
-        path
+        Ok(path)
     }
 }
 
@@ -247,25 +251,14 @@ pub(crate) fn run(
             source: ExtraSource::File { content: text.as_bytes().to_vec(), mode: 0o755, owner: (0, 0) },
         });
     }
-    let stubs = stubs(&extras, around)?;
-    extras.stubs = stubs.as_ref().map(|dir| dir.path().to_owned());
-    let config = config(step, around);
-    let clamp = around.epoch;
-    let (parent, lease) = (around.parent, around.lease);
-    let by_root = engine.caller.uid == 0;
+    let places = places(engine, &extras, around)?;
+    let config = config(step, around, places.as_ref().or(around.parent));
     let (status, made) = step::run(engine, config, extras, output, |engine, key, maps| {
         let images = engine.images()?;
-        match images.snapshots.mounts(key)? {
-            Rootfs::Overlay { upper, .. } => {
-                root::store(diff::assembly(&upper, maps, by_root)?, parent, clamp, images, lease)
-            }
-            Rootfs::Directory { .. } => Err(Error::new(
-                Kind::Unsupported,
-                "read what the step changed: this storage driver cannot tell",
-            )),
-        }
+        let how = Diff { maps, epoch: around.epoch };
+        root::store_tar(around.parent, images, around.lease, |to| images.snapshots.diff(key, &how, to))
     })?;
-    drop((kept, stubs));
+    drop(kept);
     match made {
         Some(layer) => Ok(layer),
         None => Err(Error::new(Kind::State, format!("its exit status is {status}"))),
@@ -277,7 +270,8 @@ fn has_network(step: &RunStep, default: Default) -> bool {
     !matches!((step.network, default), (Network::None, _) | (Network::Default, Default::None))
 }
 
-fn config(step: &RunStep, around: &Around<'_>) -> ContainerConfig {
+/// The container of a step, above the layer `top`.
+fn config(step: &RunStep, around: &Around<'_>, top: Option<&Digest>) -> ContainerConfig {
     let net = match has_network(step, around.options.network) {
         true => config::Net::Host,
         false => config::Net::None,
@@ -289,7 +283,7 @@ fn config(step: &RunStep, around: &Around<'_>) -> ContainerConfig {
             // There is no image yet that the layers belong to.
             id: around.parent.cloned().unwrap_or_else(|| Digest::of(b"")),
             manifest: around.parent.cloned().unwrap_or_else(|| Digest::of(b"")),
-            chain: around.parent.cloned(),
+            chain: top.cloned(),
         },
         read_only: false,
         keep: true,
@@ -354,28 +348,19 @@ fn layer(
     kept: &mut Kept,
 ) -> Result<PathBuf> {
     let images = engine.images()?;
-    let mut spool = nameless(&around.cache.tmp())?;
-    let mut hashed = Hashed { inner: &mut spool, hasher: taru_oci::Hasher::new(taru_oci::Algorithm::Sha256) };
-    assembly.write(&mut hashed, around.epoch)?;
-    let diff_id = hashed.hasher.finish();
-    let chain = document::chain_id(None, &diff_id);
-    around.lease.protect_layer(&chain)?;
-    if !images.snapshots.has(&chain) {
-        std::io::Seek::rewind(&mut spool).context(|| "read what is mounted")?;
-        let unpack = Unpack { chain: chain.clone(), parent: None, diff_id, blob: spool.into() };
-        images.snapshots.unpack(&[unpack], &|_, _| {})?;
-    }
+    let tmp = around.cache.tmp();
+    let chain = root::unpack(assembly, None, around.epoch, &images.snapshots, around.lease, &tmp)?;
     let place = Path::new("tree").join(file.unwrap_or_default());
-    let dir = root::layer_dir(&chain, &images.snapshots)?;
+    let dir = images.snapshots.trees(&chain)?.swap_remove(0);
     if !writable {
         let handle = RootDir::open(&dir)?.resolve(&place)?;
-        return Ok(kept.path(handle));
+        return kept.path(handle);
     }
     let copy = Scratch::new(&around.cache.tmp())?;
     copy_tree(&dir.join("tree"), copy.path(), || "copy what is mounted".to_owned())?;
     let handle = RootDir::open(copy.path())?.resolve(&place)?;
     kept.scratch.push(copy);
-    Ok(kept.path(handle))
+    kept.path(handle)
 }
 
 /// Copies a tree as it is, its links as links: what they lead to is the host's.
@@ -391,23 +376,6 @@ fn copy_tree(from: &Path, to: &Path, what: impl Fn() -> String) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
     Err(Error::new(Kind::System, what()).because(Error::new(Kind::System, said)))
-}
-
-struct Hashed<'a> {
-    inner: &'a mut File,
-    hasher: taru_oci::Hasher,
-}
-
-impl std::io::Write for Hashed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.hasher.update(bytes.get(..count).unwrap_or_default());
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The name of a cache mount's directory.
@@ -475,11 +443,12 @@ fn cache(
     let inside = RootDir::open(&content)?;
     let place =
         if mount.from.is_none() && mount.source != "/" { Path::new(&mount.source) } else { Path::new("/") };
-    let handle = match inside.create_dir_all(place, 0o755) {
-        Ok(handle) => handle,
-        Err(e) => return Err(e).context(what),
-    };
-    Ok(kept.path(handle))
+    if place != Path::new("/") && engine.caller.uid != 0 {
+        // What leads there can be another place by the time that it is mounted.
+        let e = Error::new(Kind::Unsupported, format!("{}: a part of it, as an ordinary user", what()));
+        return Err(e.hint("leave `source` out: the whole cache can be mounted"));
+    }
+    kept.path(inside.create_dir_all(place, 0o755).context(what)?)
 }
 
 fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
@@ -561,19 +530,19 @@ fn add_agent(mount: &Mount, around: &Around<'_>, kept: &mut Kept, extras: &mut E
         target => target.to_owned(),
     };
     let dir = Scratch::new(&around.cache.tmp())?;
-    let relay = agent::Relay::start(dir.path().join("agent"), socket, mount.mode.unwrap_or(0o600))?;
+    let relay = agent::Relay::start(dir, socket, mount.mode.unwrap_or(0o600))?;
     extras.mounts.push(Extra {
         target: PathBuf::from(&target),
         source: ExtraSource::Own { path: relay.path().to_owned(), owner: (mount.uid, mount.gid) },
     });
     extras.env.push(format!("SSH_AUTH_SOCK={target}"));
     kept.agents.push(relay);
-    kept.scratch.push(dir);
     Ok(())
 }
 
-/// Directories and files for mount points that the image lacks, with the directories above them as they are there.
-fn stubs(extras: &Extras, around: &Around<'_>) -> Result<Option<Scratch>> {
+/// A layer above those below, of mount points that the image lacks, with the directories above them as they are there: what
+/// the step changes is what it differs in from that. `None` if the image has all.
+fn places(engine: &Engine, extras: &Extras, around: &Around<'_>) -> Result<Option<Digest>> {
     const ALWAYS: &[(&str, bool)] = &[
         ("/proc", true),
         ("/sys", true),
@@ -593,9 +562,6 @@ fn stubs(extras: &Extras, around: &Around<'_>) -> Result<Option<Scratch>> {
             wanted.push((extra.target.clone(), is_dir));
         }
     }
-    let dir = Scratch::new(&around.cache.tmp())?;
-    set_mode(dir.path(), around.below.root()?.map_or(0o755, |r| r.stat.permissions()))
-        .context(|| "make mount points")?;
     let mut assembly = Assembly::new(around.below.clone());
     for (target, is_dir) in wanted {
         let real = assembly.resolve(&target)?;
@@ -612,6 +578,11 @@ fn stubs(extras: &Extras, around: &Around<'_>) -> Result<Option<Scratch>> {
             assembly.put(real, Entry { content, mode: 0o644, ..like })?;
         }
     }
-    assembly.plant(dir.path())?;
-    Ok(Some(dir))
+    if assembly.is_empty() {
+        return Ok(None);
+    }
+    let (snapshots, tmp) = (&engine.images()?.snapshots, around.cache.tmp());
+    root::unpack(assembly, around.parent, None, snapshots, around.lease, &tmp)
+        .context(|| "make mount points")
+        .map(Some)
 }

@@ -186,9 +186,12 @@ impl Build<'_> {
             match start::obtain(engine, &wanted, &Fetch(self.progress, 0)) {
                 Ok(found) => {
                     let keys = output::keys(&found.document);
+                    // A build of these layers alone is that image again, and as old.
+                    let created = &found.config.created;
                     for (key, layer) in keys.into_iter().zip(root_of(&found).layers) {
                         if let Some(key) = key {
-                            self.cache.add_inline(key.clone(), Layer { key: Some(key), ..layer });
+                            let layer = Layer { key: Some(key.clone()), created: created.clone(), ..layer };
+                            self.cache.add_inline(key, layer);
                         }
                     }
                 }
@@ -449,7 +452,7 @@ impl Build<'_> {
     ) -> Result<(Layer, bool)> {
         let images = engine.images()?;
         root.ensure(images, &self.lease)?;
-        let below = root.files(&images.snapshots)?.tree;
+        let below = root.files(&images.snapshots)?;
         let parent = root.top().cloned();
         let find = |key: &Digest| match ready.ignores_cache {
             true => Ok(None),
@@ -537,7 +540,7 @@ impl Build<'_> {
         let images = engine.images()?;
         let of = |root: Root, name: String| -> Result<(run::From, Option<Ignore>)> {
             root.ensure(images, &self.lease)?;
-            let tree = root.files(&images.snapshots)?.tree;
+            let tree = root.files(&images.snapshots)?;
             Ok((run::From { tree, is_context: false, name }, None))
         };
         match from {

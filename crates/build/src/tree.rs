@@ -12,9 +12,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use taru_rootdir::RootDir;
+use taru_snapshot::IdMaps;
+use taru_snapshot::attribute::is_kept;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{Device, FileType, OpenFlags, Stat};
 use taru_sys::{dir, xattr};
+
+use crate::attribute::{self, Owners};
+use crate::ids;
 
 /// How many links may lead to one another.
 const LINKS: usize = 40;
@@ -26,8 +31,10 @@ const ENTRIES: usize = 1 << 20;
 pub(crate) struct Tree {
     /// The uppermost first.
     layers: Vec<RootDir>,
-    /// Whether hidden files mean that something is gone.
-    has_whiteouts: bool,
+    /// Whether hidden files mean that something is gone, and owners something in the image.
+    is_image: bool,
+    /// What the ids on disk are in the image, where they are not the same.
+    ids: Option<IdMaps>,
 }
 
 /// Something in a tree.
@@ -47,7 +54,8 @@ impl Node {
         self.stat.is_dir()
     }
 
-    /// A name for the file itself, equal for all its hard links.
+    /// A name for the file itself, equal for all its hard links. (The store links equal files of different layers to save
+    /// space, but never two of one.)
     pub(crate) fn identity(&self) -> (usize, Device, u64) {
         (self.layers.first().copied().unwrap_or_default(), self.stat.device, self.stat.ino)
     }
@@ -56,7 +64,7 @@ impl Node {
 impl Tree {
     /// The tree of nothing.
     pub(crate) fn empty() -> Tree {
-        Tree { layers: Vec::new(), has_whiteouts: false }
+        Tree { layers: Vec::new(), is_image: false, ids: None }
     }
 
     /// A directory as it is.
@@ -64,21 +72,16 @@ impl Tree {
     /// # Errors
     /// As open(2).
     pub(crate) fn directory(path: &Path) -> Result<Tree> {
-        Ok(Tree { layers: vec![RootDir::open(path)?], has_whiteouts: false })
+        Ok(Tree { layers: vec![RootDir::open(path)?], is_image: false, ids: None })
     }
 
-    /// Layers on disk, the uppermost first.
+    /// Layers on disk, the uppermost first. `ids`: what ids inside are outside, on disk.
     ///
     /// # Errors
     /// As open(2).
-    pub(crate) fn layers(dirs: &[PathBuf]) -> Result<Tree> {
+    pub(crate) fn layers(dirs: &[PathBuf], ids: Option<&IdMaps>) -> Result<Tree> {
         let layers = dirs.iter().map(|dir| RootDir::open(dir)).collect::<Result<_>>()?;
-        Ok(Tree { layers, has_whiteouts: true })
-    }
-
-    /// Whether two names of one file were made so by somebody: the store links equal files of layers to save space.
-    pub(crate) fn has_own_links(&self) -> bool {
-        !self.has_whiteouts
+        Ok(Tree { layers, is_image: true, ids: ids.cloned() })
     }
 
     /// The root.
@@ -87,7 +90,7 @@ impl Tree {
         for (at, layer) in self.layers.iter().enumerate() {
             match &mut found {
                 None => {
-                    let stat = layer.metadata(Path::new("/"))?;
+                    let stat = self.as_image(layer.metadata(Path::new("/"))?);
                     found = Some(Node { path: PathBuf::new(), stat, layers: vec![at] });
                 }
                 Some(node) => node.layers.push(at),
@@ -107,9 +110,9 @@ impl Tree {
             let Some(layer) = self.layers.get(at) else { continue };
             let stat = match layer.symlink_metadata(&path) {
                 Err(e) if e.kind() == Kind::NotFound => continue,
-                stat => stat?,
+                stat => self.as_image(stat?),
             };
-            if self.has_whiteouts && is_whiteout(&stat) {
+            if self.is_image && is_whiteout(&stat) {
                 break;
             }
             match &mut found {
@@ -118,7 +121,7 @@ impl Tree {
                 Some(node) => node.layers.push(at),
                 None => found = Some(Node { path: path.clone(), stat, layers: vec![at] }),
             }
-            if !stat.is_dir() || (self.has_whiteouts && is_opaque(layer, &path)?) {
+            if !stat.is_dir() || (self.is_image && is_opaque(layer, &path)?) {
                 break;
             }
         }
@@ -140,7 +143,7 @@ impl Tree {
                 names.entry(entry.name).or_insert(());
             }
         }
-        if !self.has_whiteouts {
+        if !self.is_image {
             return Ok(names.into_keys().collect());
         }
         let mut visible = Vec::new();
@@ -238,26 +241,30 @@ impl Tree {
         }
         let file = self.open(node)?;
         let mut all = Vec::new();
+        let owners = match self.is_image {
+            true => Owners::Image(self.ids.as_ref()),
+            false => Owners::Host(taru_sys::user::geteuid()),
+        };
         let Ok(names) = xattr::flistxattr(file.as_fd()) else { return Ok(all) };
         for name in names {
-            let bytes = name.as_bytes();
-            let is_copied = bytes == b"security.capability" || bytes.starts_with(b"user.");
-            if !is_copied || bytes.starts_with(b"user.overlay.") {
+            if !is_kept(name.as_bytes()) {
                 continue;
             }
             let value = xattr::fgetxattr(file.as_fd(), &name).map_err(|e| e.errno());
-            all.push((name, value.context(|| format!("read the attributes of `{}`", node.path.display()))?));
+            let value = value.context(|| format!("read the attributes of `{}`", node.path.display()))?;
+            all.extend(attribute::of_image(name.as_bytes(), value, owners).map(|value| (name, value)));
         }
         all.sort();
         Ok(all)
     }
 
-    /// Whether a directory carries overlay's mark that hides what is below it.
-    ///
-    /// # Errors
-    /// Any error of the file system.
-    pub(crate) fn is_marked_opaque(&self, node: &Node) -> Result<bool> {
-        is_opaque(self.layer(node)?, &node.path)
+    /// What is known of a file, with the owners that it has in the image.
+    fn as_image(&self, mut stat: Stat) -> Stat {
+        if let Some(maps) = &self.ids {
+            stat.uid = ids::inside(&maps.uids, stat.uid).unwrap_or(ids::NOBODY);
+            stat.gid = ids::inside(&maps.gids, stat.gid).unwrap_or(ids::NOBODY);
+        }
+        stat
     }
 
     /// The content of a small file that `path` leads to; nothing where there is none.
@@ -345,7 +352,7 @@ mod tests {
         std::fs::write(lower.join("d/g"), "g").unwrap();
         symlink("/../../d", lower.join("out")).unwrap();
         symlink("loop", lower.join("loop")).unwrap();
-        let tree = Tree::layers(&[upper, lower]).unwrap();
+        let tree = Tree::layers(&[upper, lower], None).unwrap();
         assert_eq!(tree.read("/out/f", 10).unwrap(), b"new");
         assert_eq!(tree.read("d/../out/g", 10).unwrap(), b"g");
         let node = tree.find(Path::new("out")).unwrap().unwrap();

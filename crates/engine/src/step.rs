@@ -1,10 +1,5 @@
 //! One step of a build: a program in an ordinary container above the layers so far.
 //!
-//! ```text
-//! overlay   upper       what the program changes: the step's layer
-//!           stubs       mount points that the image lacks, so that making them changes nothing
-//!           lower ...   the layers so far
-//! ```
 //! It has the sandbox that `taru run` has. What it is given besides, above all secrets, stands in its bundle alone, which
 //! lies on a tmpfs and goes with it: not in its record, and in no layer.
 
@@ -19,7 +14,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use taru_runtime::spec::CONFIG;
 use taru_runtime::state::Process;
-use taru_snapshot::Key;
+use taru_snapshot::{IdMaps as LayerMaps, Key};
 use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Result};
 use taru_supervise::facts::Facts;
@@ -27,6 +22,7 @@ use taru_supervise::facts::Facts;
 use crate::bundle::ROOTFS;
 use crate::config::{ContainerConfig, STEP};
 use crate::idmap::{self, IdMaps};
+use crate::image::tree;
 use crate::record::Record;
 use crate::run::{RUNTIME_LOG, begin, forget};
 use crate::{Engine, dirs, prepare, runtime};
@@ -46,8 +42,6 @@ pub struct Extras {
     pub env: Vec<String>,
     /// Mounts, in their order.
     pub mounts: Vec<Extra>,
-    /// A directory whose files stand in for mount points that the image lacks.
-    pub stubs: Option<PathBuf>,
 }
 
 /// A mount of a step.
@@ -90,7 +84,7 @@ pub enum ExtraSource {
 }
 
 /// Runs the program of `config` to its end, in the foreground, each line of its output to `output`. If it succeeds,
-/// `after` is done with its root, before that is removed.
+/// `after` is done with its root and its id maps, before that is removed.
 ///
 /// Returns its exit status, and what `after` did.
 ///
@@ -101,7 +95,7 @@ pub fn run<T>(
     mut config: ContainerConfig,
     extras: Extras,
     output: &mut dyn FnMut(&str),
-    after: impl FnOnce(&Engine, &Key, &IdMaps) -> Result<T>,
+    after: impl FnOnce(&Engine, &Key, Option<&LayerMaps>) -> Result<T>,
 ) -> Result<(u8, Option<T>)> {
     config.keep = true;
     // A build that is killed leaves it to the next command, which removes it.
@@ -109,8 +103,8 @@ pub fn run<T>(
     config.labels.insert(STEP.to_owned(), String::new());
     let record = begin(engine, &config, None, false)?;
     let done = execute(engine, &record, &extras, output).and_then(|status| {
-        let maps = idmap::choose(&engine.caller, config.userns, record.uid_base)?;
-        let made = (status == 0).then(|| after(engine, &Key::container(&record.id)?, &maps)).transpose()?;
+        let (key, maps) = (Key::container(&record.id)?, tree::maps(engine, &record)?);
+        let made = (status == 0).then(|| after(engine, &key, maps.as_ref())).transpose()?;
         Ok((status, made))
     });
     let forgotten = forget(engine, &record);
@@ -203,9 +197,6 @@ fn add(engine: &Engine, record: &Record, bundle: &Path, extras: &Extras) -> Resu
     }
     if let Some(Value::String(text)) = spec.get_mut("annotations").and_then(|a| a.get_mut(ROOTFS)) {
         let mut rootfs: Value = serde_json::from_str(text).context(what)?;
-        if let (Some(stubs), Some(Value::Array(lower))) = (&extras.stubs, rootfs.get_mut("lower")) {
-            lower.insert(0, Value::from(stubs.to_string_lossy()));
-        }
         // What it writes is read again at once, and only the layer made of it must last.
         if rootfs.get("type") == Some(&Value::from("overlay")) {
             rootfs["volatile"] = Value::from(true);

@@ -3,8 +3,14 @@
 
 #[path = "build/attacks.rs"]
 mod attacks;
+#[path = "build/attributes.rs"]
+mod attributes;
 #[path = "build/behaviour.rs"]
 mod behaviour;
+#[path = "build/drivers.rs"]
+mod drivers;
+#[path = "build/elsewhere.rs"]
+mod elsewhere;
 #[path = "build/image.rs"]
 mod image;
 #[path = "build/table.rs"]
@@ -23,20 +29,24 @@ const USER: u32 = 1000;
 struct World<'a> {
     sandbox: &'a Sandbox,
     user: bool,
+    /// `TARU_STORAGE_DRIVER`, if it is set.
+    driver: Option<&'static str>,
 }
 
 impl<'a> World<'a> {
     fn new(sandbox: &'a Sandbox) -> World<'a> {
-        let world = World { sandbox, user: false };
+        let world = World { sandbox, user: false, driver: None };
         world.prepare();
         world
     }
 
     /// As an ordinary user.
     fn rootless(sandbox: &'a Sandbox) -> World<'a> {
-        let world = World { sandbox, user: true };
+        let world = World { sandbox, user: true, driver: None };
         world.prepare();
-        chown(world.dir(), Some(USER), Some(USER)).unwrap();
+        for dir in [world.dir(), world.context()] {
+            chown(dir, Some(USER), Some(USER)).unwrap();
+        }
         world
     }
 
@@ -62,6 +72,26 @@ impl<'a> World<'a> {
         self
     }
 
+    /// Copies programs of the host, with the libraries they want, below `tools` of the context. `false`, with the skip told,
+    /// where one is not installed.
+    fn tools(&self, programs: &[&str], feature: &str) -> bool {
+        for &program in programs {
+            if !Path::new(program).exists() {
+                taru_testkit::skip(self.sandbox.name(), feature);
+                return false;
+            }
+            let listed = std::process::Command::new("ldd").arg(program).output().unwrap();
+            let listed = String::from_utf8(listed.stdout).unwrap();
+            let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
+            for path in std::iter::once(program).chain(libraries) {
+                let to = self.context().join("tools").join(path.trim_start_matches('/'));
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::copy(path, to).unwrap();
+            }
+        }
+        true
+    }
+
     fn taru(&self, words: &[&str]) -> Invocation {
         let mut argv: Vec<String> = Vec::new();
         if self.user {
@@ -77,7 +107,11 @@ impl<'a> World<'a> {
         }
         let output = self.sandbox.dir().join("output");
         fs::create_dir_all(&output).unwrap();
-        Invocation::new(&output, argv).env("HOME", "/nonexistent").dir(self.context())
+        let taru = Invocation::new(&output, argv).env("HOME", "/nonexistent").dir(self.context());
+        match self.driver {
+            Some(driver) => taru.env("TARU_STORAGE_DRIVER", driver),
+            None => taru,
+        }
     }
 
     /// `taru build` of this Dockerfile, with further words.

@@ -21,6 +21,7 @@
 mod bundle;
 mod decoy;
 mod disk;
+mod grant;
 pub mod image;
 mod leak;
 mod namespaces;
@@ -34,6 +35,7 @@ mod sandbox;
 pub use bundle::Bundle;
 pub use decoy::Decoy;
 pub use disk::Disk;
+pub use grant::Grant;
 pub use leak::{Leaks, Snapshot};
 pub use namespaces::in_namespaces;
 pub use outcome::{peer_note, skip};

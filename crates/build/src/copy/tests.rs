@@ -35,7 +35,7 @@ fn world() -> World {
     symlink("../../../../outside", below.join("up")).unwrap();
     World {
         context: Arc::new(Tree::directory(&context).unwrap()),
-        below: Arc::new(Tree::layers(&[below]).unwrap()),
+        below: Arc::new(Tree::layers(&[below], None).unwrap()),
         _dir: dir,
     }
 }

@@ -302,6 +302,8 @@ fn an_ordinary_user_builds() {
         built.succeeds();
         let seen = world.taru(&["run", "--rm", "x", "sh", "-c", "cat /f /uid; ls /d"]).output().ok();
         assert_eq!(seen.stdout, "x\n0\n");
+        let part = World::with_busybox("RUN --mount=type=cache,target=/c,source=/sub true\n");
+        world.build(&part, &[]).fails_with("hint: leave `source` out");
     });
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Image {
     pub config: Value,
     /// Path -> type, mode, owner, content.
     pub files: BTreeMap<String, String>,
+    /// Path -> the extended attributes that its entry has.
+    pub attributes: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// `created_by` and `empty_layer` of its history.
     pub history: Vec<(String, bool)>,
 }
@@ -48,26 +50,42 @@ impl Image {
         }
         let manifest: Value = serde_json::from_slice(&parts["manifest.json"]).unwrap();
         let config: Value = serde_json::from_slice(&parts[manifest[0]["Config"].as_str().unwrap()]).unwrap();
-        let mut files = BTreeMap::new();
+        let (mut files, mut attributes) = (BTreeMap::new(), BTreeMap::new());
         for layer in manifest[0]["Layers"].as_array().unwrap() {
-            apply(&mut files, &parts[layer.as_str().unwrap()]);
+            apply(&mut files, &mut attributes, &parts[layer.as_str().unwrap()]);
         }
         files.retain(|path, _| !LEFT.contains(&path.as_str()));
+        attributes.retain(|path, _| files.contains_key(path));
         let history = config["history"].as_array().cloned().unwrap_or_default();
         let history = history
             .iter()
             .map(|h| (h["created_by"].as_str().unwrap_or_default().to_owned(), h["empty_layer"] == true));
-        Image { config: normal(&config["config"]), files, history: history.collect() }
+        Image { config: normal(&config["config"]), files, attributes, history: history.collect() }
     }
 }
 
-fn apply(files: &mut BTreeMap<String, String>, layer: &[u8]) {
+fn apply(
+    files: &mut BTreeMap<String, String>,
+    attributes: &mut BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    layer: &[u8],
+) {
     for entry in tar::Archive::new(layer).entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = entry.path().unwrap().display().to_string();
         let path = path.trim_start_matches("./").trim_matches('/').to_owned();
         if path.is_empty() {
             continue;
+        }
+        let records = entry.pax_extensions().unwrap().into_iter().flatten().map(Result::unwrap);
+        let records: BTreeMap<String, Vec<u8>> = records
+            .filter_map(|record| {
+                let name = record.key().ok()?.strip_prefix("SCHILY.xattr.")?;
+                Some((name.to_owned(), record.value_bytes().to_vec()))
+            })
+            .collect();
+        attributes.remove(&path);
+        if !records.is_empty() {
+            attributes.insert(path.clone(), records);
         }
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", &path));
         if name == ".wh..wh..opq" {

@@ -4,9 +4,9 @@ use std::fs;
 
 use serde_json::json;
 use taru_testkit::image::Tar;
-use taru_testkit::{eventually, sandbox};
+use taru_testkit::{Grant, eventually, sandbox};
 
-use crate::world::{Grant, Taru, app};
+use crate::world::{Taru, app};
 
 /// An image with something to say in every field.
 fn wordy() -> Vec<u8> {
@@ -177,7 +177,7 @@ fn with_subordinate_ids_an_ordinary_user_has_all_users_of_the_image() {
         if !crate::world::has(sandbox, "newuidmap") {
             return;
         }
-        let grant = Grant::new(sandbox);
+        let grant = Grant::new(&sandbox.dir(), crate::world::USER);
         Taru::each(sandbox, |taru| {
             let owned = app("x")
                 .layer(Tar::new().dir("home", 0o755).file("home/own", "", 0o600).owned(33, 33))

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use taru_testkit::image::{Image, Tar};
-use taru_testkit::{eventually, sandbox};
+use taru_testkit::{Grant, eventually, sandbox};
 
-use crate::world::{Grant, Taru, USER, app, has};
+use crate::world::{Taru, USER, app, has};
 
 /// An image with files of several owners, shut to everybody else.
 fn shut() -> Image {
@@ -99,7 +99,7 @@ fn shut_files_of_subordinate_ids_go_through_every_verb() {
         if !has(sandbox, "newuidmap") {
             return;
         }
-        let grant = Grant::new(sandbox);
+        let grant = Grant::new(&sandbox.dir(), USER);
         all_verbs(&Taru::user(sandbox), false);
         drop(grant);
     });

@@ -197,29 +197,6 @@ impl<'a> Taru<'a> {
     }
 }
 
-/// Binds a grant of subordinate ids over this host's, for as long as it lives.
-pub(crate) struct Grant(Vec<&'static str>);
-
-impl Grant {
-    pub(crate) fn new(sandbox: &Sandbox) -> Grant {
-        let file = sandbox.dir().join("subid");
-        fs::write(&file, "1000:300000:65536\n").unwrap();
-        let files = vec!["/etc/subuid", "/etc/subgid"];
-        for path in &files {
-            peer(&sandbox.dir(), &["mount", "--bind", file.to_str().unwrap(), path]);
-        }
-        Grant(files)
-    }
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = Command::new("umount").arg(path).status();
-        }
-    }
-}
-
 /// busybox as a layer.
 pub(crate) fn busybox() -> Tar {
     static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
