@@ -287,6 +287,14 @@ fn propagation_options() {
                 None => assert!(!line.contains("shared:"), "{option}: {line}"),
             }
         }
+        // Also where the root's are to be private.
+        let bundle = sandbox
+            .bundle()
+            .put("/linux/rootfsPropagation", json!("rprivate"))
+            .mount("/mnt", "bind", path(&source), &["rbind", "rshared"])
+            .sh(MOUNTINFO);
+        let line = sandbox.runtime().prints(&bundle);
+        assert!(line.contains("shared:"), "{line}");
     });
 }
 

@@ -211,7 +211,10 @@ pub(crate) fn enter(plan: &Plan, root: RootDir) -> Result<RootDir> {
 /// Gives the root its propagation and, as the last of all, makes it read-only.
 pub(crate) fn finish(plan: &Plan, root: &RootDir) -> Result<()> {
     let (propagation, recursive) = plan.root.propagation;
-    let is_already = (propagation, recursive) == (Propagation::Slave, true);
+    // So was the host's tree before anything was mounted from it: a mount that is to be shared by its own
+    // options stays so.
+    let is_already =
+        matches!((propagation, recursive), (Propagation::Slave, true) | (Propagation::Private, _));
     if !is_already {
         let attr = MountAttr { propagation: Some(propagation), ..MountAttr::default() };
         change(root.as_fd(), &attr, recursive).context(|| "set the propagation of the root")?;
