@@ -12,7 +12,7 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// Parses a path of the form `slice:prefix:name` for the container `id`.
+    /// Parses a path of the form `slice:prefix:name` for the container `id`, or `slice:name` as crun has it.
     ///
     /// An empty path is `:taru:ID`, an empty slice `system.slice`, or for a user's own systemd `user.slice`. The unit
     /// is `prefix-name.scope`, without prefix `name.scope`; a name that ends in `.slice` is a slice itself.
@@ -24,10 +24,14 @@ impl Unit {
         let default = format!(":taru:{id}");
         let text = if path.is_empty() { &default } else { path };
         let parts: Vec<&str> = text.split(':').collect();
-        let [slice, prefix, name] = parts.as_slice() else {
-            return Err(Error::invalid(format!("use `{path}` as a cgroup path for systemd")).hint(
-                "with the systemd driver it is of the form slice:prefix:name, as `system.slice:taru:web`",
-            ));
+        let (slice, prefix, name) = match parts.as_slice() {
+            [slice, prefix, name] => (slice, *prefix, name),
+            [slice, name] => (slice, "", name),
+            _ => {
+                return Err(Error::invalid(format!("use `{path}` as a cgroup path for systemd")).hint(
+                    "with the systemd driver it is of the form slice:prefix:name, as `system.slice:taru:web`",
+                ));
+            }
         };
         let slice = match *slice {
             "" if user => "user.slice",
@@ -104,14 +108,25 @@ mod tests {
             ("-:a:b", false, "-.slice", "a-b.scope"),
             (":a:b+c/d", false, "system.slice", "a-b\\x2bc\\x2fd.scope"),
             ("a.slice::a-b.slice", false, "a.slice", "a-b.slice"),
+            ("a.slice:web", false, "a.slice", "web.scope"),
+            (":web", true, "user.slice", "web.scope"),
         ];
         for (path, user, slice, name) in table {
             let unit = Unit::parse(path, "web", user).unwrap();
             assert_eq!((unit.slice.as_str(), unit.name.as_str()), (slice, name), "{path}");
         }
         assert!(Unit::parse("a.slice::a-b.slice", "", false).unwrap().is_slice());
-        for bad in ["/a/b", "a:b", "a:b:c:d", "a:b:c", "a/b.slice:x:y", "a--b.slice:x:y", ".slice:x:y", ":a:"]
-        {
+        for bad in [
+            "/a/b",
+            "a:b",
+            "a:b:c:d",
+            "a:b:c",
+            "a/b.slice:x:y",
+            "a--b.slice:x:y",
+            ".slice:x:y",
+            ":a:",
+            "a.slice:",
+        ] {
             assert!(Unit::parse(bad, "web", false).is_err(), "{bad}");
         }
     }
