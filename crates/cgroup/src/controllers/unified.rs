@@ -1,6 +1,7 @@
 //! `unified`: files of v2 by name, as the OCI specification has them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use taru_stdx::{Error, Kind, Result};
 use taru_sys::errno;
@@ -31,14 +32,25 @@ pub(super) fn apply(group: &Cgroup, files: &BTreeMap<String, String>) -> Result<
 }
 
 fn refused(dir: &Dir, file: &str, e: taru_sys::Error) -> Error {
-    let missing = e.errno() == errno::NOENT;
-    let error = dir.explain(file, e);
-    if !missing {
-        return error;
+    if e.errno() != errno::NOENT {
+        return dir.explain(file, e);
     }
-    let controller = file.split('.').next().unwrap_or_default();
     let enabled = dir.read("cgroup.controllers").unwrap_or_default();
-    error.hint(format!("it wants the controller `{controller}`; enabled here: {}", enabled.trim()))
+    Error::new(Kind::Unsupported, format!("set `{file}`")).because(e).hint(why_missing(
+        file,
+        enabled.trim(),
+        dir.path(),
+    ))
+}
+
+/// Why there is no `file` in `dir`, where the controllers `enabled` are.
+fn why_missing(file: &str, enabled: &str, dir: &Path) -> String {
+    let controller = file.split('.').next().unwrap_or_default();
+    if controller == "cgroup" || enabled.split_whitespace().any(|c| c == controller) {
+        return format!("this kernel has no `{file}`");
+    }
+    let others = if enabled.is_empty() { "none" } else { enabled };
+    format!("controller `{controller}` is not available under `{}`; there are: {others}", dir.display())
 }
 
 /// A name is `CONTROLLER.FILE`, and of this directory.
@@ -57,6 +69,18 @@ fn check(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_file_is_explained() {
+        let why = |file, enabled| why_missing(file, enabled, Path::new("/g"));
+        assert_eq!(
+            why("memory.high", "cpu pids"),
+            "controller `memory` is not available under `/g`; there are: cpu pids"
+        );
+        assert_eq!(why("foo.bar", ""), "controller `foo` is not available under `/g`; there are: none");
+        assert_eq!(why("memory.nosuch", "cpu memory"), "this kernel has no `memory.nosuch`");
+        assert_eq!(why("cgroup.nosuch", "cpu"), "this kernel has no `cgroup.nosuch`");
+    }
 
     #[test]
     fn names() {
