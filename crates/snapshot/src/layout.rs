@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/snapshot/
 //!   driver                 the driver's name: another one does not find its layers here
+//!   ids                    an ordinary user's maps (crate::ids)
 //!   layers/sha256-HEX/     a layer by its chain id: there, so whole and durable            0700
 //!     tree/                its files
 //!     manifest             what they must be (crate::manifest)
@@ -26,6 +27,7 @@ pub(crate) const ROOTS: &str = "roots";
 pub(crate) const STAGING: &str = "staging";
 pub(crate) const LOCKS: &str = "locks";
 pub(crate) const DRIVER: &str = "driver";
+pub(crate) const IDS: &str = "ids";
 /// A layer's files.
 pub(crate) const TREE: &str = "tree";
 pub(crate) const MANIFEST: &str = "manifest";
@@ -42,6 +44,9 @@ pub(crate) struct Info {
     pub(crate) size: u64,
     /// Entries in it.
     pub(crate) entries: u64,
+    /// All files became those of the one id that there was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) single: bool,
 }
 
 impl Info {

@@ -12,6 +12,7 @@ mod differ;
 mod driver;
 mod extent;
 mod hash;
+mod ids;
 mod inherit;
 mod layout;
 mod lock;

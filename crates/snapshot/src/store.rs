@@ -1,5 +1,6 @@
 //! The store of snapshots: what is there, and the roots of containers.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::driver::{Driver, DriverKind, Rootfs};
-use crate::inherit;
 use crate::layout::{self, DRIVER, Info, LAYERS, LOCKS, ROOTS, STAGING, ensure, sync_dir};
 use crate::staging::{Staging, collect};
 use crate::worker::{WorkerIds, Workers};
+use crate::{ids, inherit};
 use taru_mount::idmap::IdMaps;
 
 /// Whose the ids in the store are.
@@ -64,7 +65,8 @@ impl Snapshots {
     /// Opens the store in `dir`, makes it where it is not there, and removes what processes that died left half done.
     ///
     /// # Errors
-    /// [`Kind::State`] where another driver's layers are in it; any error of the file system.
+    /// [`Kind::State`] where another driver's layers are in it, or files of ids that are not the user's any more; any error
+    /// of the file system.
     pub fn open(dir: &Path, driver: DriverKind, ids: Ids) -> Result<Snapshots> {
         fs::create_dir_all(dir).context(|| format!("make the directory `{}`", dir.display()))?;
         for (name, mode) in [(LAYERS, 0o700), (ROOTS, 0o711), (STAGING, 0o700), (LOCKS, 0o700)] {
@@ -91,14 +93,22 @@ impl Snapshots {
         }
         let squash = matches!(&ids, Ids::Subordinate(maps)
             if matches!(maps.uids[..], [one] if one.length == 1) || matches!(maps.gids[..], [one] if one.length == 1));
-        let ids = match ids {
+        let mut more = None;
+        let workers = match ids {
             Ids::Host => WorkerIds::Host,
-            Ids::Subordinate(maps) => WorkerIds::Mapped(maps),
+            Ids::Subordinate(maps) => {
+                more = ids::check(dir, &maps)?.then(|| maps.clone());
+                WorkerIds::Mapped(maps)
+            }
         };
         let dir = fs::canonicalize(dir).context(|| format!("open `{}`", dir.display()))?;
-        let workers = Workers { program: None, ids, special: driver.special() };
+        let workers = Workers { program: None, ids: workers, special: driver.special() };
         collect(&dir.join(STAGING), &workers)?;
-        Ok(Snapshots { dir, driver: driver.driver(), workers, squash })
+        let store = Snapshots { dir, driver: driver.driver(), workers, squash };
+        if let Some(maps) = more {
+            store.renew(&maps)?;
+        }
+        Ok(store)
     }
 
     /// Has the disposable child be `program`, which calls [`crate::worker_main`], and not this very executable.
@@ -223,7 +233,8 @@ impl Snapshots {
             chown(&staging.path, None, Some(owner.1)).context(what)?;
         }
         fs::set_permissions(&staging.path, fs::Permissions::from_mode(0o710)).context(what)?;
-        Info { parent: parent.cloned(), diff_id: None, size: 0, entries: 0 }.write(&staging.path)?;
+        let info = Info { parent: parent.cloned(), diff_id: None, size: 0, entries: 0, single: false };
+        info.write(&staging.path)?;
         if durable {
             self.sync()?;
         }
@@ -318,6 +329,45 @@ impl Snapshots {
         use std::os::fd::AsFd;
         let what = || format!("sync `{}`", self.dir.display());
         taru_sys::fs::syncfs(File::open(&self.dir).context(what)?.as_fd()).context(what)
+    }
+
+    /// Now that there are more ids: takes away layers that were unpacked with one, which come back with their owners when they
+    /// are wanted next. As long as a container stands on one, this is to be done again.
+    fn renew(&self, maps: &IdMaps) -> Result<()> {
+        let mut used = BTreeSet::new();
+        for key in self.roots()? {
+            match self.parent(&key) {
+                Ok(Some(top)) => used.extend(self.ancestors(&top)?),
+                Ok(None) => {}
+                // Removed meanwhile.
+                Err(e) if e.kind() == Kind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let mut is_done = true;
+        for layer in self.layers()? {
+            match self.is_single(&layer)? {
+                true if used.contains(&layer) => is_done = false,
+                true => self.retire_layer(&layer)?,
+                false => {}
+            }
+        }
+        if is_done { ids::keep(&self.dir, maps) } else { Ok(()) }
+    }
+
+    /// Whether the layer, or one below it, was unpacked with a single id.
+    fn is_single(&self, layer: &Digest) -> Result<bool> {
+        let mut next = Some(layer.clone());
+        while let Some(chain) = next {
+            match Info::read(&layout::layer(&self.dir, &chain)) {
+                Ok(info) if info.single => return Ok(true),
+                Ok(info) => next = info.parent,
+                // Taken away just before.
+                Err(e) if e.kind() == Kind::NotFound => return Ok(true),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(false)
     }
 
     /// Gone at once, its files a little later, even if this process is killed in between.

@@ -335,8 +335,8 @@ impl Batch<'_> {
         for name in ["spill", "raw", "adopted"] {
             fs::remove_file(staging.path.join(name)).context(|| format!("remove `{name}`"))?;
         }
-        let info = Info { parent: layer.parent.clone(), diff_id: Some(layer.diff_id.clone()), size, entries };
-        info.write(&staging.path)?;
+        let (parent, diff_id) = (layer.parent.clone(), Some(layer.diff_id.clone()));
+        Info { parent, diff_id, size, entries, single: self.store.squash }.write(&staging.path)?;
         Ok(staging)
     }
 

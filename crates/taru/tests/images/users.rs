@@ -37,10 +37,14 @@ fn check_owners(taru: &Taru<'_>, single: bool) {
     }
 }
 
-/// Everything that reads files of layers and containers, by turns while the container runs and when it has ended.
-fn all_verbs(taru: &Taru<'_>, single: bool) {
+fn load(taru: &Taru<'_>) {
     let archive = shut().build().oci_archive(&["docker.io/library/app:1"]);
     taru.invoke("load -q").stdin(archive).output().succeeds();
+}
+
+/// Everything that reads files of layers and containers, by turns while the container runs and when it has ended.
+fn all_verbs(taru: &Taru<'_>, single: bool) {
+    load(taru);
     taru.taru("store check").succeeds();
     let script = "echo x >/srv/made; mkdir /own; echo y >/own/y; rm -rf /srv/shut; echo up; exec sleep 1000";
     taru.invoke_words(&["run", "-d", "--name", "w", "app:1", "sh", "-c", script]).output().succeeds();
@@ -83,8 +87,7 @@ fn all_verbs(taru: &Taru<'_>, single: bool) {
     assert_eq!(taru.taru("run flat:1 cat /srv/made").ok().stdout, "x\n");
 
     // Owners are the image's, as far as there are ids for them.
-    let archive = shut().build().oci_archive(&["docker.io/library/app:1"]);
-    taru.invoke("load -q").stdin(archive).output().succeeds();
+    load(taru);
     taru.taru("run -d --name w app:1 sleep 1000").succeeds();
     check_owners(taru, single);
     taru.taru("rm -f w").succeeds();
@@ -109,10 +112,7 @@ fn shut_files_of_subordinate_ids_go_through_every_verb() {
 fn whoever_has_no_ids_for_the_images_user_is_told_which_would_do() {
     sandbox(|sandbox| {
         let taru = Taru::user(sandbox);
-        taru.invoke("load -q")
-            .stdin(shut().build().oci_archive(&["docker.io/library/app:1"]))
-            .output()
-            .succeeds();
+        load(&taru);
         let refused = taru.taru("run -u web app:1 true");
         assert_eq!(refused.status, 125);
         refused.fails_with("run as 33:33: you have no such ids to give");
@@ -124,4 +124,37 @@ fn whoever_has_no_ids_for_the_images_user_is_told_which_would_do() {
 #[test]
 fn shut_files_of_a_single_id_go_through_every_verb() {
     sandbox(|sandbox| all_verbs(&Taru::user(sandbox), true));
+}
+
+#[test]
+fn ids_that_come_later_give_layers_their_owners_and_ids_that_go_are_named() {
+    sandbox(|sandbox| {
+        if !has(sandbox, "newuidmap") {
+            return;
+        }
+        let taru = Taru::user(sandbox);
+        load(&taru);
+        taru.taru("run -d --name w app:1 sleep 1000").succeeds();
+        check_owners(&taru, true);
+        let grant = Grant::new(&sandbox.dir(), USER);
+        // What a container stands on stays.
+        assert_eq!(taru.taru("run app:1 stat -c %u /srv").ok().stdout, "0\n");
+        check_owners(&taru, true);
+        taru.taru("rm -f w").succeeds();
+        taru.taru("run -d --name w app:1 sleep 1000").succeeds();
+        check_owners(&taru, false);
+        taru.taru("kill w").succeeds();
+        taru.taru("wait w").succeeds();
+        drop(grant);
+        for line in ["start w", "diff w", "run app:1 true", "store gc", "rm w"] {
+            taru.taru(line).fails_with("its files have ids that are not yours now: 300000-365535");
+        }
+        let grant = Grant::new(&sandbox.dir(), USER);
+        taru.taru("store check").succeeds();
+        taru.clear();
+        drop(grant);
+        // Nothing is there that would need them.
+        load(&taru);
+        taru.clear();
+    });
 }
