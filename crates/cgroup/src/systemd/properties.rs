@@ -29,6 +29,9 @@ pub(super) fn of_limits(limits: &Limits, v1: bool) -> Vec<(String, Value)> {
             all.push((name, Value::Bytes(bits)));
         }
     }
+    if !v1 {
+        unified(limits, &mut all);
+    }
     devices(limits, &mut all);
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -46,7 +49,6 @@ fn u64_of(max: Max) -> Value {
 }
 
 fn cpu(limits: &Limits, v1: bool, all: &mut Vec<(&str, Value)>) {
-    const DEFAULT_PERIOD: u64 = 100_000;
     let cpu = &limits.cpu;
     match (cpu.shares, cpu.weight) {
         (Some(shares), _) if v1 => all.push(("CPUShares", Value::U64(shares))),
@@ -57,12 +59,17 @@ fn cpu(limits: &Limits, v1: bool, all: &mut Vec<(&str, Value)>) {
         }
         _ => {}
     }
-    if let Some(period) = cpu.period {
+    bandwidth(cpu.quota, cpu.period, all);
+}
+
+fn bandwidth(quota: Option<Max>, period: Option<u64>, all: &mut Vec<(&str, Value)>) {
+    const DEFAULT_PERIOD: u64 = 100_000;
+    if let Some(period) = period {
         all.push(("CPUQuotaPeriodUSec", Value::U64(period)));
     }
-    match cpu.quota {
+    match quota {
         Some(Max::Value(quota)) => {
-            let period = cpu.period.unwrap_or(DEFAULT_PERIOD).max(1);
+            let period = period.unwrap_or(DEFAULT_PERIOD).max(1);
             let per_second = quota.saturating_mul(1_000_000) / period;
             // systemd counts in steps of 10 ms a second (1 %) and would round down.
             all.push(("CPUQuotaPerSecUSec", Value::U64(per_second.next_multiple_of(10_000))));
@@ -91,6 +98,40 @@ fn memory(limits: &Limits, v1: bool, all: &mut Vec<(&str, Value)>) {
             all.push(("MemorySwapMax", Value::U64(INFINITY)))
         }
         _ => {}
+    }
+}
+
+/// Files of v2 by name, as far as systemd has a property for them. They come last: a later one of the same name
+/// holds, as the file is written last. A value that is none is left to the kernel, which says so.
+fn unified(limits: &Limits, all: &mut Vec<(&str, Value)>) {
+    let number = |text: &str| if text == "max" { Some(INFINITY) } else { text.parse().ok() };
+    for (file, value) in &limits.unified {
+        let value = value.trim();
+        let (name, converted) = match file.as_str() {
+            "cpu.weight" => ("CPUWeight", number(value).map(Value::U64)),
+            "io.weight" => ("IOWeight", number(value).map(Value::U64)),
+            "memory.min" => ("MemoryMin", number(value).map(Value::U64)),
+            "memory.low" => ("MemoryLow", number(value).map(Value::U64)),
+            "memory.high" => ("MemoryHigh", number(value).map(Value::U64)),
+            "memory.max" => ("MemoryMax", number(value).map(Value::U64)),
+            "memory.swap.max" => ("MemorySwapMax", number(value).map(Value::U64)),
+            "pids.max" => ("TasksMax", number(value).map(Value::U64)),
+            "cpuset.cpus" => ("AllowedCPUs", bits(value).map(Value::Bytes)),
+            "cpuset.mems" => ("AllowedMemoryNodes", bits(value).map(Value::Bytes)),
+            "cpu.max" => {
+                let (quota, period) = value.split_once(' ').map_or((value, None), |(q, p)| (q, Some(p)));
+                let quota = match quota {
+                    "max" => Some(Max::Unlimited),
+                    number => number.parse().ok().map(Max::Value),
+                };
+                bandwidth(quota, period.and_then(|p| p.trim().parse().ok()), all);
+                continue;
+            }
+            _ => continue,
+        };
+        if let Some(converted) = converted {
+            all.push((name, converted));
+        }
     }
 }
 
@@ -160,6 +201,32 @@ mod tests {
         ] {
             assert_eq!(bits(list), mask, "{list}");
         }
+    }
+
+    #[test]
+    fn of_files_by_name() {
+        let mut limits = Limits::default();
+        for (file, value) in [
+            ("cpu.max", "50000 200000"),
+            ("cpu.weight", "1234"),
+            ("cpuset.cpus", "0-1"),
+            ("hugetlb.2MB.max", "1"),
+            ("memory.high", "max"),
+            ("memory.max", "4K"),
+            ("pids.max", "17"),
+        ] {
+            limits.unified.insert(file.to_owned(), value.to_owned());
+        }
+        let wanted = [
+            ("CPUQuotaPeriodUSec", Value::U64(200_000)),
+            ("CPUQuotaPerSecUSec", Value::U64(250_000)),
+            ("CPUWeight", Value::U64(1234)),
+            ("AllowedCPUs", Value::Bytes(vec![3])),
+            ("MemoryHigh", Value::U64(INFINITY)),
+            ("TasksMax", Value::U64(17)),
+        ];
+        assert_eq!(of_limits(&limits, false), wanted.map(|(name, value)| (name.to_owned(), value)));
+        assert!(of_limits(&limits, true).is_empty(), "there are no such files on v1");
     }
 
     #[test]
