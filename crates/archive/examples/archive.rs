@@ -45,7 +45,7 @@ fn run(words: &[&str]) -> Result<()> {
             let name = name.parse()?;
             let image = content.resolve(&name)?.ok_or_else(|| Error::invalid("no such image"))?;
             let format = if *format == "docker" { Format::Docker } else { Format::Oci };
-            return save(&mut io::stdout().lock(), &content, &[(vec![name], image)], format);
+            return save(&mut io::stdout().lock(), &content, &[(vec![name], image)], format, &|_, _| None);
         }
         _ => return Err(Error::invalid("archive load|import|bootstrap|save STORE ...")),
     };

@@ -27,4 +27,4 @@ pub use image::About;
 pub use load::{Loaded, load, load_directory};
 pub use pack::{LayerWriter, StoredLayer, store_layer};
 pub use root::{import, import_split, import_unified};
-pub use save::{Format, save, save_directory};
+pub use save::{Format, Sizes, save, save_directory};

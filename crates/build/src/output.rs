@@ -146,7 +146,8 @@ fn make(
 ) -> Result<()> {
     let archive = |path: &Option<PathBuf>, format: Format| {
         let image = [(options.tags.clone(), descriptor.clone())];
-        to_file(path, |out| save(out, &images.content, &image, format))
+        let size = |chain: &Digest, diff_id: &Digest| images.snapshots.tar_size(chain, diff_id);
+        to_file(path, |out| save(out, &images.content, &image, format, &size))
     };
     match output {
         Output::Image => Ok(()),

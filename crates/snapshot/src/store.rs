@@ -131,6 +131,12 @@ impl Snapshots {
         layout::layer(&self.dir, chain).is_dir()
     }
 
+    /// Bytes of the uncompressed tar `diff_id` that the layer was unpacked of, if it is there.
+    pub fn tar_size(&self, chain: &Digest, diff_id: &Digest) -> Option<u64> {
+        let info = Info::read(&layout::layer(&self.dir, chain)).ok()?;
+        (info.diff_id.as_ref() == Some(diff_id)).then_some(info.size)
+    }
+
     /// All layers.
     ///
     /// # Errors

@@ -6,13 +6,14 @@ use std::io::{self, Write};
 use std::sync::mpsc::sync_channel;
 
 use taru_content::Content;
+use taru_oci::document::chain_ids;
 use taru_oci::media::{self, Compression};
 use taru_oci::{Descriptor, Digest, Manifest, Reference};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_tar::Writer;
 
 use super::plan::{self, Item};
-use super::{MARKER, Verified, blob, blob_path, directories, document};
+use super::{MARKER, Sizes, Verified, blob, blob_path, directories, document};
 use crate::decompress::{self, Ahead, Found};
 
 /// A layer to be written.
@@ -20,6 +21,8 @@ struct Layer {
     digest: Digest,
     compression: Compression,
     diff_id: Digest,
+    /// Bytes of its tar, if that is known.
+    size: Option<u64>,
 }
 
 struct Image<'a> {
@@ -33,8 +36,9 @@ pub(super) fn write<W: Write>(
     tar: &mut Writer<W>,
     content: &Content,
     images: &[(Vec<Reference>, Descriptor)],
+    sizes: &Sizes<'_>,
 ) -> Result<()> {
-    let (planned, layers) = plan(content, images)?;
+    let (planned, layers) = plan(content, images, sizes)?;
     let mut digests: Vec<&Digest> = layers.iter().map(|layer| &layer.diff_id).collect();
     digests.extend(planned.iter().map(|image| &image.config_digest));
     directories(tar, &digests)?;
@@ -53,6 +57,7 @@ pub(super) fn write<W: Write>(
 fn plan<'a>(
     content: &Content,
     images: &'a [(Vec<Reference>, Descriptor)],
+    sizes: &Sizes<'_>,
 ) -> Result<(Vec<Image<'a>>, Vec<Layer>)> {
     let mut planned = Vec::new();
     let mut layers = Vec::new();
@@ -62,13 +67,20 @@ fn plan<'a>(
             let text = format!("save `{}` for Docker: it is an artifact, no image", descriptor.digest);
             Error::new(Kind::Unsupported, text).hint("an OCI archive takes it")
         })?;
-        for (layer, diff_id) in manifest.layers.iter().zip(&image.rootfs.diff_ids) {
+        let chains = chain_ids(&image.rootfs.diff_ids);
+        for ((layer, diff_id), chain) in manifest.layers.iter().zip(&image.rootfs.diff_ids).zip(&chains) {
             let media::Layer::Tar(compression) = media::layer(&layer.media_type) else {
                 let text = format!("save the layer `{}`: its type is `{}`", layer.digest, layer.media_type);
                 return Err(Error::new(Kind::Unsupported, text));
             };
             if seen.insert(diff_id.clone()) {
-                layers.push(Layer { digest: layer.digest.clone(), compression, diff_id: diff_id.clone() });
+                let size = sizes(chain, diff_id);
+                layers.push(Layer {
+                    digest: layer.digest.clone(),
+                    compression,
+                    diff_id: diff_id.clone(),
+                    size,
+                });
             }
         }
         planned.push(Image {
@@ -98,9 +110,10 @@ fn write_layers<W: Write>(
         let (layers, opened) = (&layers, &opened);
         scope.spawn(move || {
             for (layer, (file, size)) in layers.iter().zip(opened) {
-                let size = match layer.compression {
-                    Compression::None => Ok(*size),
-                    compression => measure(layer, compression, file),
+                let size = match (layer.compression, layer.size) {
+                    (Compression::None, _) => Ok(*size),
+                    (_, Some(size)) => Ok(size),
+                    (compression, None) => measure(layer, compression, file),
                 };
                 let failed = size.is_err();
                 if sender.send(size).is_err() || failed {

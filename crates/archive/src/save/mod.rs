@@ -11,7 +11,8 @@
 //! `Format::Oci` copies: digests stay, and Docker and podman read it as well, because they decompress what they find.
 //! `Format::Docker` is for readers that do not: each layer's file is its diff id, as `docker save` has had it since 1.10; the
 //! configuration, and so the image's id, stays, the manifest's digest does not. Its size stands before a file in a tar, so
-//! compressed layers are decompressed twice: measured by a thread that runs ahead, and verified against the diff id.
+//! compressed layers of a size that nobody knows (because they were unpacked) are decompressed twice: measured by a thread
+//! that runs ahead, and verified against the diff id.
 //!
 //! Either is the same to the byte each time: entries in one order, owned by root, of 1970.
 
@@ -43,6 +44,9 @@ const MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Bytes written at once.
 const BUFFER: usize = 256 << 10;
 
+/// How many bytes the tar of a layer has, by its chain id and its diff id, if that is known.
+pub type Sizes<'s> = dyn Fn(&Digest, &Digest) -> Option<u64> + 's;
+
 /// Writes `images`, each with the names it is to have there, as one archive to `writer`, which is never sought in.
 ///
 /// # Errors
@@ -53,11 +57,12 @@ pub fn save(
     content: &Content,
     images: &[(Vec<Reference>, Descriptor)],
     format: Format,
+    sizes: &Sizes<'_>,
 ) -> Result<()> {
     let mut tar = Writer::new(BufWriter::with_capacity(BUFFER, writer));
     match format {
         Format::Oci => oci::write(&mut tar, content, images)?,
-        Format::Docker => docker::write(&mut tar, content, images)?,
+        Format::Docker => docker::write(&mut tar, content, images, sizes)?,
     }
     tar.finish().context(|| "write the archive").map(drop)
 }

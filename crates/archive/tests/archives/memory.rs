@@ -84,7 +84,7 @@ fn saving_and_loading_a_large_image_costs_no_memory() {
         let images = [(loaded[0].names.clone(), loaded[0].descriptor.clone())];
         for format in [taru_archive::Format::Oci, taru_archive::Format::Docker] {
             let mut out = std::fs::File::create(world.dir().join("out.tar")).unwrap();
-            taru_archive::save(&mut out, &world.content, &images, format).unwrap();
+            taru_archive::save(&mut out, &world.content, &images, format, &|_, _| None).unwrap();
             let file = std::fs::File::open(world.dir().join("out.tar")).unwrap();
             taru_archive::load(file.take(u64::MAX), &world.content, &lease).unwrap();
         }

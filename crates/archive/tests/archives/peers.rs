@@ -25,7 +25,7 @@ fn save_both(world: &World, built: &Built) {
     let images = [(loaded[0].names.clone(), loaded[0].descriptor.clone())];
     for (format, file) in [(Format::Oci, "saved-oci.tar"), (Format::Docker, "saved-docker.tar")] {
         let mut out = std::fs::File::create(world.dir().join(file)).unwrap();
-        save(&mut out, &world.content, &images, format).unwrap();
+        save(&mut out, &world.content, &images, format, &|_, _| None).unwrap();
     }
 }
 
@@ -172,7 +172,7 @@ fn docker_writes_and_reads() {
         let loaded = world.load(packed.oci_archive(&["localhost/z:1"])).unwrap();
         let images = [(loaded[0].names.clone(), loaded[0].descriptor.clone())];
         let mut out = std::fs::File::create(world.dir().join("z.tar")).unwrap();
-        save(&mut out, &world.content, &images, Format::Docker).unwrap();
+        save(&mut out, &world.content, &images, Format::Docker, &|_, _| None).unwrap();
         docker(&["load", "--quiet", "--input", "z.tar"]);
         let id = docker(&["image", "inspect", "--format", "{{.Id}}", "localhost/z:1"]);
         assert_eq!(id.trim(), digest(&packed.config));

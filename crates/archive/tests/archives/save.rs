@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use taru_archive::{Format, load, load_directory, save, save_directory};
-use taru_oci::{Descriptor, Reference};
+use taru_oci::{Descriptor, Digest, Reference};
 use taru_stdx::Kind;
 use taru_testkit::image::digest;
 
@@ -11,7 +11,7 @@ use crate::world::{World, name, plain, small};
 
 fn saved(world: &World, images: &[(Vec<Reference>, Descriptor)], format: Format) -> Vec<u8> {
     let mut out = Vec::new();
-    save(&mut out, &world.content, images, format).unwrap();
+    save(&mut out, &world.content, images, format, &|_, _| None).unwrap();
     out
 }
 
@@ -54,6 +54,18 @@ fn a_docker_archive_has_plain_layers_named_by_their_diff_ids() {
             assert_eq!(digest(&read(path.as_str().unwrap())), diff_id.as_str().unwrap());
         }
     }
+    // A size that is known is believed, and found out where it is wrong.
+    let with = |add: u64| {
+        let size = |_: &Digest, diff_id: &Digest| {
+            let file = world.dir().join("blobs/sha256").join(diff_id.hex());
+            Some(std::fs::metadata(file).unwrap().len() + add)
+        };
+        let mut out = Vec::new();
+        save(&mut out, &world.content, &images, Format::Docker, &size).map(|()| out)
+    };
+    assert_eq!(with(0).unwrap(), bytes);
+    let error = with(1).unwrap_err();
+    assert!(error.to_string().contains("write the blob `sha256:"), "{error}");
     let other = World::new();
     let loaded = other.load(bytes).unwrap();
     let id = |world: &World, descriptor: &Descriptor| world.manifest(descriptor).config.digest;
@@ -95,13 +107,13 @@ fn what_is_missing_or_damaged_is_not_saved() {
     std::fs::write(&path, flipped).unwrap();
     for format in [Format::Oci, Format::Docker] {
         let mut out = Vec::new();
-        save(&mut out, &world.content, &images, format).unwrap_err();
+        save(&mut out, &world.content, &images, format, &|_, _| None).unwrap_err();
         let lease = world.content.lease("test").unwrap();
         load(Cursor::new(out), &World::new().content, &lease).unwrap_err();
     }
     std::fs::remove_file(&path).unwrap();
     for format in [Format::Oci, Format::Docker] {
-        let e = save(&mut Vec::new(), &world.content, &images, format).unwrap_err();
+        let e = save(&mut Vec::new(), &world.content, &images, format, &|_, _| None).unwrap_err();
         assert_eq!(e.kind(), Kind::NotFound, "{}", e.chain());
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use taru_archive::Format;
 use taru_content::Lease;
-use taru_oci::{Descriptor, Reference};
+use taru_oci::{Descriptor, Digest, Reference};
 use taru_stdx::{Context, Result, Undo};
 use taru_sys::fs::{self, AtFlags, OpenFlags};
 
@@ -47,7 +47,8 @@ pub fn choose(images: &Images, lease: &Lease, keys: &[String]) -> Result<Vec<Cho
 pub fn to_stream(images: &Images, keys: &[String], format: Format, writer: &mut dyn Write) -> Result<()> {
     let lease = images.content.lease("save")?;
     let chosen = choose(images, &lease, keys)?;
-    taru_archive::save(writer, &images.content, &chosen, format)
+    let size = |chain: &Digest, diff_id: &Digest| images.snapshots.tar_size(chain, diff_id);
+    taru_archive::save(writer, &images.content, &chosen, format, &size)
 }
 
 /// Writes them as the file `path`: whole and durable, or not there at all.
