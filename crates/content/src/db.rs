@@ -26,6 +26,10 @@ use taru_stdx::{Context, Error, Kind, Result};
 /// The version of the schema, kept in the database's `user_version`.
 const SCHEMA: i64 = 1;
 
+/// How many pages the log gathers before they are written back. Whoever opens the database alone reads the whole log
+/// (6 us a page), so that a long one costs every command; writing it back costs one of them a sync.
+const LOG_PAGES: i64 = 128;
+
 /// The file in the store.
 pub(crate) const FILE: &str = "content.db";
 
@@ -129,6 +133,7 @@ impl Db {
             to_wal(&self.connection)?;
         }
         self.connection.pragma_update(None, "synchronous", "full")?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         Ok(made)
     }
 

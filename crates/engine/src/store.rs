@@ -132,9 +132,10 @@ impl Store {
     }
 
     /// Whether the next transactions wait for the disk. A later synced one syncs all before it.
-    /// They also write back what the log has gathered (in pages) long before one that is not would have to.
+    /// They also write back what the log has gathered (in pages) before one that is not would have to: whoever opens the
+    /// database alone reads the whole log, so that a long one costs every command; writing it back costs one a sync.
     fn sync(&self, durable: bool) -> rusqlite::Result<()> {
-        let (synchronous, pages) = if durable { ("full", 64) } else { ("normal", 2000) };
+        let (synchronous, pages) = if durable { ("full", 64) } else { ("normal", 256) };
         self.db.pragma_update(None, "synchronous", synchronous)?;
         self.db.pragma_update(None, "wal_autocheckpoint", pages)
     }
