@@ -16,11 +16,12 @@ use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::poll::{events, poll_all};
+use taru_sys::memory::Code;
+use taru_sys::poll::{events, poll_all, poll_without};
 use taru_sys::process::{self, Pid};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::{fd, socket};
@@ -93,9 +94,7 @@ pub fn run(options: &Options) -> Result<()> {
     let (control, health) = watched.or_else(|e| delete(options).and(Err(e)))?;
     report(init)?;
 
-    // Most of the program was for starting; the pages that waiting takes come back by themselves.
-    let _ = taru_sys::memory::release_code();
-    let mut watch = Watch { log, streams, control, signals, init, health };
+    let mut watch = Watch { log, streams, control, signals, init, health, code: Code::of_this_program() };
     let status = watch.until_end();
     if let Some(health) = watch.health.take() {
         health.end();
@@ -202,9 +201,28 @@ struct Watch {
     signals: SignalFd,
     init: Pid,
     health: Option<health::Watch>,
+    code: Code,
 }
 
+/// For how long nothing may have happened before the supervisor lets go of the pages of its program. Most of them were
+/// for starting; those that waiting takes come back by themselves.
+const SETTLED: Duration = Duration::from_secs(1);
+
 impl Watch {
+    /// Waits until one of `wanted` shows something or `pause` has passed; what each shows, none if nothing could be found
+    /// out (EINTR, no memory), which the next round tries again.
+    fn wait(&self, wanted: &[(BorrowedFd<'_>, i16)], pause: Option<Duration>) -> Vec<i16> {
+        if pause.is_some_and(|pause| pause <= SETTLED) {
+            return poll_all(wanted, pause).unwrap_or_default();
+        }
+        match poll_all(wanted, Some(SETTLED)) {
+            Ok(seen) if seen.iter().all(|s| *s == 0) => {
+                poll_without(&self.code, wanted, pause.map(|pause| pause - SETTLED)).unwrap_or_default()
+            }
+            other => other.unwrap_or_default(),
+        }
+    }
+
     /// Handles what happens until init ended; returns its exit status.
     fn until_end(&mut self) -> i32 {
         loop {
@@ -215,8 +233,7 @@ impl Watch {
             let probes = wanted.len() - 1 - outputs;
             self.control.wanted(&self.streams, &mut wanted);
             let pause = self.health.as_ref().and_then(health::Watch::pause);
-            // Only EINTR and lack of memory are possible; either way the next round tries again.
-            let seen = poll_all(&wanted, pause).unwrap_or_default();
+            let seen = self.wait(&wanted, pause);
             drop(wanted);
             if seen.first().is_some_and(|s| *s != 0)
                 && let Some(status) = self.signalled()

@@ -3,34 +3,52 @@
 use crate::Result;
 use crate::error::check;
 
-/// Lets go of the pages of this program's code, madvise(2) with MADV_DONTNEED. Those that are needed again are
-/// read from the executable, which is in the page cache as long as anybody runs it.
-///
-/// # Errors
-/// Any error of madvise(2). A /proc that cannot be read is none: nothing is released then.
-pub fn release_code() -> Result<()> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    for (start, end) in maps.lines().filter_map(code) {
-        let pointer = std::ptr::with_exposed_provenance_mut::<libc::c_void>(start);
-        check(
-            // SAFETY: the range is one whole mapping of a file, private, executable and never writable: it
-            // has no pages of its own that could be lost. The next use of a page reads the same bytes again.
-            unsafe { libc::madvise(pointer, end - start, libc::MADV_DONTNEED) }.into(),
-            "madvise",
-            || format!("`{start:x}-{end:x}`"),
-        )?;
-    }
-    Ok(())
+/// Where this program's code and constants are mapped: pages of the executable that are never written to.
+#[derive(Debug, Clone, Default)]
+pub struct Code {
+    ranges: Vec<(usize, usize)>,
 }
 
-/// The range of a line of proc_pid_maps(5) that is code of a file.
-fn code(line: &str) -> Option<(usize, usize)> {
+impl Code {
+    /// Finds them; none where /proc cannot be read.
+    #[must_use]
+    pub fn of_this_program() -> Code {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        Code { ranges: maps.lines().filter_map(unwritten).collect() }
+    }
+
+    /// Lets go of these pages, madvise(2) with MADV_DONTNEED. Those that are needed again are read from the executable,
+    /// which is in the page cache as long as anybody runs it; with each come the 15 around it.
+    ///
+    /// # Errors
+    /// Any error of madvise(2).
+    #[inline]
+    pub fn release(&self) -> Result<()> {
+        for &(start, end) in &self.ranges {
+            let pointer = std::ptr::with_exposed_provenance_mut::<libc::c_void>(start);
+            check(
+                // SAFETY: the range is one whole mapping of a file, private and never written to: it has no pages of its
+                // own that could be lost. The next use of a page reads the same bytes again.
+                unsafe { libc::madvise(pointer, end - start, libc::MADV_DONTNEED) }.into(),
+                "madvise",
+                || format!("`{start:x}-{end:x}`"),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The range of a line of proc_pid_maps(5) that is never written to: a file's code, or the beginning of an ELF file (its
+/// headers and constants). Other mappings that are read-only now had addresses written into them at the start (RELRO).
+fn unwritten(line: &str) -> Option<(usize, usize)> {
     let mut fields = line.split_ascii_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
-    let is_code = fields.next()? == "r-xp";
-    let is_file = fields.nth(3)?.starts_with('/');
+    let rights = fields.next()?;
+    let offset = fields.next()?;
+    let is_file = fields.nth(2)?.starts_with('/');
     let number = |text| usize::from_str_radix(text, 16).ok();
-    Some((number(start)?, number(end)?)).filter(|(start, end)| is_code && is_file && start < end)
+    let is_unwritten = rights == "r-xp" || rights == "r--p" && number(offset) == Some(0);
+    Some((number(start)?, number(end)?)).filter(|(start, end)| is_unwritten && is_file && start < end)
 }
 
 #[cfg(test)]
@@ -38,19 +56,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_of_files_is_released() {
-        let line = "7fb9ca000000-7fb9ca300000 r-xp 0004a000 fe:00 10059902    /usr/bin/taru-runtime";
-        assert_eq!(code(line), Some((0x7fb9_ca00_0000, 0x7fb9_ca30_0000)));
+    fn only_what_is_never_written_to_is_released() {
+        let code = "7fb9ca000000-7fb9ca300000 r-xp 0004a000 fe:00 10059902    /usr/bin/taru-runtime";
+        let headers = "7fb9ca000000-7fb9ca300000 r--p 00000000 fe:00 10059902    /usr/bin/taru-runtime";
+        for line in [code, headers] {
+            assert_eq!(unwritten(line), Some((0x7fb9_ca00_0000, 0x7fb9_ca30_0000)), "{line}");
+        }
         for other in [
             "7fb9ca000000-7fb9ca300000 r--p 0004a000 fe:00 10059902    /usr/bin/taru-runtime",
+            "7fb9ca000000-7fb9ca300000 rw-p 00000000 fe:00 10059902    /usr/bin/taru-runtime",
             "7fb9ca000000-7fb9ca300000 rwxp 0004a000 fe:00 10059902    /usr/bin/taru-runtime",
             "7fb9caf2d000-7fb9caf2f000 r-xp 00000000 00:00 0           [vdso]",
             "7fb9caf2d000-7fb9caf2f000 r-xp 00000000 00:00 0",
             "",
         ] {
-            assert_eq!(code(other), None, "{other}");
+            assert_eq!(unwritten(other), None, "{other}");
         }
-        release_code().unwrap();
-        assert_eq!(code(line), Some((0x7fb9_ca00_0000, 0x7fb9_ca30_0000)), "code still runs");
+        Code::of_this_program().release().unwrap();
+        assert_eq!(unwritten(code), Some((0x7fb9_ca00_0000, 0x7fb9_ca30_0000)), "code still runs");
     }
 }

@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use crate::error::{Result, check};
+use crate::memory::Code;
 
 /// What to wait for, and what was seen. The bits of `<poll.h>`.
 #[allow(missing_docs)] // the names are poll(2)'s
@@ -33,14 +34,38 @@ pub fn poll<const N: usize>(fds: [(BorrowedFd<'_>, i16); N], timeout: Option<Dur
 /// # Errors
 /// As [`poll`].
 pub fn poll_all(fds: &[(BorrowedFd<'_>, i16)], timeout: Option<Duration>) -> Result<Vec<i16>> {
-    let mut entries: Vec<libc::pollfd> = fds
-        .iter()
-        .map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events: *events, revents: 0 })
-        .collect();
+    let mut entries = entries(fds);
     wait(&mut entries, timeout)?;
     Ok(entries.iter().map(|e| e.revents).collect())
 }
 
+/// As [`poll_all`], for a wait that may be long: the last thing before it is to let go of `code`.
+///
+/// # Errors
+/// As [`poll`].
+#[inline(never)]
+pub fn poll_without(
+    code: &Code,
+    fds: &[(BorrowedFd<'_>, i16)],
+    timeout: Option<Duration>,
+) -> Result<Vec<i16>> {
+    let mut entries = entries(fds);
+    // Whoever waits with more memory than it needs waits all the same.
+    let _ = code.release();
+    wait(&mut entries, timeout)?;
+    Ok(entries.iter().map(|e| e.revents).collect())
+}
+
+fn entries(fds: &[(BorrowedFd<'_>, i16)]) -> Vec<libc::pollfd> {
+    let entry = |(fd, events): &(BorrowedFd<'_>, i16)| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: *events,
+        revents: 0,
+    };
+    fds.iter().map(entry).collect()
+}
+
+#[inline]
 fn wait(entries: &mut [libc::pollfd], timeout: Option<Duration>) -> Result<()> {
     let limit = timeout.map(|t| libc::timespec {
         tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),

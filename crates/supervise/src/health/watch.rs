@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use taru_cgroup::{Cgroup, Hierarchy};
 use taru_stdx::Result;
-use taru_sys::memory;
 use taru_sys::process::{Exit, Pid};
 
 use super::Check;
@@ -170,8 +169,6 @@ impl Watch {
     fn rest(&mut self) {
         let now = Instant::now();
         self.next = now + self.check.pause(now - self.started, self.report.state);
-        // What it took to execute the check is not needed while waiting.
-        let _ = memory::release_code();
     }
 
     /// The container ended: so do its checks.
