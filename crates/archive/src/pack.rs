@@ -26,8 +26,9 @@ use taru_stdx::{Context, Result};
 const BLOCK: usize = 1 << 20;
 /// More workers than this are of no use: one thread feeds them and hashes.
 const WORKERS: usize = 8;
-/// gzip's level: what gzip(1) has.
-const GZIP_LEVEL: u32 = 6;
+/// gzip's level: of Debian's programs, level 6 makes 39 % at 41 MB/s a core, level 2 makes 41 % at 80 MB/s, level 1 makes 49 %
+/// at 117 MB/s. A commit and a build step wait for this.
+const GZIP_LEVEL: u32 = 2;
 /// zstd's level: what zstd(1) has.
 const ZSTD_LEVEL: i32 = 3;
 
