@@ -3,21 +3,26 @@
 use taru_stdx::Result;
 
 use super::disk;
+use super::same::Same;
 use super::setting::{Bench, Peers};
 use crate::bench::measure::{Case, Sample};
 use crate::bench::table::{self, Row};
 
-/// The whole command, beside the runtime alone in the same files.
+/// The whole command, beside the runtime alone on the same bundle.
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let e = &bench.engines;
     let name = bench.registry.name("one");
+    bench.measure.once(&e.keep_run_in_memory("taru"))?;
     bench.fill(&name)?;
-    let bundle = disk::bundle(&bench.dir.join("rootfs"), e.lasting.join("bundle"), &bench.runtime)?;
-    let state = e.store("runtime");
+    let bundle = Same::of(e, &name)?;
+    let state = e.run("runtime");
     let cases = [
         e.taru("taru", &["run", "--rm", &name, "/bin/true"]),
         e.podman("podman", &["run", "--rm", "--network", "none", &name, "/bin/true"]),
-        Case::new(&bench.runtime, &["--root", &state, "run", "--bundle", &bundle, "run-%n"]),
+        bundle.make().untimed().then(Case::new(
+            &bench.runtime,
+            &["--root", &state, "run", "--bundle", &bundle.path(), "same-%n"],
+        )),
     ];
     let measure = bench.measure.rounds(bench.measure.count().max(20));
     let s = measure.run(&cases)?;

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::workspace;
@@ -98,20 +97,6 @@ pub(super) fn used(dir: &str) -> Result<u64> {
     let text = workspace::output(Command::new("du").args(["-s", "-x", "-B1", dir]))?;
     let number = text.split_whitespace().next().and_then(|n| n.parse().ok());
     number.ok_or_else(|| Error::new(Kind::System, format!("read what `du` says of `{dir}`")))
-}
-
-/// A bundle that runs `true` in `rootfs`, as the runtime alone is given it.
-pub(super) fn bundle(rootfs: &Path, dir: PathBuf, runtime: &Path) -> Result<String> {
-    fs::create_dir_all(&dir).context(|| format!("create `{}`", dir.display()))?;
-    workspace::check(Command::new(runtime).arg("spec").current_dir(&dir).stdin(Stdio::null()))?;
-    let config = dir.join("config.json");
-    let text = fs::read_to_string(&config).context(|| format!("read `{}`", config.display()))?;
-    let mut spec: Value = serde_json::from_str(&text).context(|| format!("read `{}`", config.display()))?;
-    spec["process"]["terminal"] = json!(false);
-    spec["process"]["args"] = json!(["/bin/true"]);
-    spec["root"]["path"] = json!(rootfs);
-    fs::write(&config, spec.to_string()).context(|| format!("write `{}`", config.display()))?;
-    Ok(dir.display().to_string())
 }
 
 /// A directory to build from: a Dockerfile of ten steps over the image `base`, and the files of `added`.

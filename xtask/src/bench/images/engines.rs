@@ -28,8 +28,8 @@ impl Engines {
         if name.contains("%n") { &self.cold } else { &self.lasting }
     }
 
-    /// What the engine with the store `name` keeps as long as it runs.
-    fn run(&self, name: &str) -> String {
+    /// Where the engine with the store `name` keeps what it needs as long as it runs.
+    pub(super) fn run(&self, name: &str) -> String {
         run(self.place(name), name)
     }
 
@@ -37,6 +37,12 @@ impl Engines {
     pub(super) fn taru(&self, name: &str, words: &[&str]) -> Case {
         let root = self.store(name);
         Case::new(&self.taru, &[&["--root", root.as_str()], words].concat())
+    }
+
+    /// `--root` puts what taru keeps while containers run beside what it stores; on a host it is in memory, below /run.
+    pub(super) fn keep_run_in_memory(&self, name: &str) -> Case {
+        let dir = self.store(name);
+        Case::shell(&format!("mkdir -p {dir}/run && mount -t tmpfs -o mode=0711 run {dir}/run"))
     }
 
     /// `podman` on the store `name`.

@@ -10,6 +10,7 @@ mod disk;
 mod engines;
 mod pull;
 mod registry;
+mod same;
 mod setting;
 mod trees;
 
