@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::commands::Command;
+use crate::commands::{self, Command};
 use crate::output;
 
 pub use crate::options::{Format, Global, LogLevel};
@@ -45,10 +45,15 @@ const RUN_PROGRAMS: [&str; 5] = ["chroot", "enter", "exec", "run", "unshare"];
 /// a mistake in `run`, `exec` and their like (whose other statuses are the program's), else 2.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    let definition = command();
-    mark_bare_rw(&definition, &mut args);
-    let parsed = definition.try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m));
-    parsed.map_err(|mistake| {
+    if args.iter().any(|arg| arg == "--rw") {
+        mark_bare_rw(&command(), &mut args);
+    }
+    let parse = |definition: clap::Command| {
+        definition.try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m))
+    };
+    let short = commands::unfolded(clap::Command::new("taru").version(env!("CARGO_PKG_VERSION")));
+    // Whoever needs help is given it by the whole definition.
+    parse(short).or_else(|_| parse(command())).map_err(|mistake| {
         // Help goes to standard output, a mistake to standard error; a closed one is not our concern.
         let _ = mistake.print();
         if !mistake.use_stderr() {

@@ -162,6 +162,60 @@ impl Command {
     }
 }
 
+/// Adds a verb's options to its definition.
+type Define = fn(clap::Command) -> clap::Command;
+
+/// The verbs again, for [`unfolded`].
+const VERBS: [(&str, Define); 40] = [
+    ("attach", attach::Args::augment_args),
+    ("build", build::Args::augment_args),
+    ("cgroup", cgroup::Args::augment_args),
+    ("check", check::Args::augment_args),
+    ("chroot", chroot::Args::augment_args),
+    ("commit", commit::Args::augment_args),
+    ("completion", completion::Args::augment_args),
+    ("cp", cp::Args::augment_args),
+    ("diff", diff::Args::augment_args),
+    ("enter", enter::Args::augment_args),
+    ("exec", exec::Args::augment_args),
+    ("export", export::Args::augment_args),
+    ("history", history::Args::augment_args),
+    ("idmap", idmap::Args::augment_args),
+    ("image", image::Args::augment_args),
+    ("images", images::Args::augment_args),
+    ("import", import::Args::augment_args),
+    ("inspect", inspect::Args::augment_args),
+    ("kill", kill::Args::augment_args),
+    ("link", link::Args::augment_args),
+    ("load", load::Args::augment_args),
+    ("login", login::Args::augment_args),
+    ("logout", logout::Args::augment_args),
+    ("logs", logs::Args::augment_args),
+    ("netns", netns::Args::augment_args),
+    ("ps", ps::Args::augment_args),
+    ("pull", pull::Args::augment_args),
+    ("push", push::Args::augment_args),
+    ("rm", rm::Args::augment_args),
+    ("rmi", rmi::Args::augment_args),
+    ("run", run::Args::augment_args),
+    ("save", save::Args::augment_args),
+    ("search", search::Args::augment_args),
+    ("start", start::Args::augment_args),
+    ("stop", stop::Args::augment_args),
+    ("store", store::Args::augment_args),
+    ("tag", tag::Args::augment_args),
+    ("unshare", unshare::Args::augment_args),
+    ("version", version::Args::augment_args),
+    ("wait", wait::Args::augment_args),
+];
+
+/// The options of all verbs and the verbs, each of which is unfolded when it is called: to make the options of all of them
+/// takes longer than all else that a short command does. Enough to understand a right command line, not to help.
+pub(crate) fn unfolded(taru: clap::Command) -> clap::Command {
+    let verbs = VERBS.map(|(name, define)| clap::Command::new(name).defer(define));
+    Global::augment_args(taru.subcommand_required(true).subcommands(verbs))
+}
+
 /// The state directory that the command line names.
 pub(crate) fn open(global: &Global) -> Result<Engine> {
     Engine::open(global.root.as_deref(), output::report)
@@ -171,4 +225,21 @@ pub(crate) fn open(global: &Global) -> Result<Engine> {
 fn definition() -> clap::Command {
     let taru = clap::Command::new("taru").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
     Global::augment_args(Command::augment_subcommands(taru))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_verb_is_unfolded() {
+        let whole = definition();
+        let short = unfolded(clap::Command::new("taru"));
+        let names = |of: &clap::Command| -> Vec<String> {
+            of.get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+        };
+        assert_eq!(names(&short), names(&whole));
+        // An alias would have to be known before its verb is unfolded.
+        assert!(whole.get_subcommands().all(|verb| verb.get_all_aliases().next().is_none()));
+    }
 }

@@ -73,7 +73,8 @@ pub(super) fn shared(bench: &Bench) -> Result<()> {
     bench.empty()
 }
 
-/// Layers whose blobs are there, beside the same blobs decompressed into nothing.
+/// Layers whose blobs are there, beside the same blobs decompressed into nothing, and unpacked by GNU tar, which verifies
+/// nothing, hashes nothing and does it in one directory for all layers.
 pub(super) fn unpack(bench: &Bench) -> Result<()> {
     let e = &bench.engines;
     for image in ["one", "twelve", "small"] {
@@ -86,6 +87,10 @@ pub(super) fn unpack(bench: &Bench) -> Result<()> {
         let decompress = format!(
             "for blob in {store}/content/blobs/sha256/*; do ! {is_layer} || gzip -dc $blob; done > /dev/null"
         );
+        let into = e.store("tar-%n");
+        let untar = format!(
+            "mkdir {into}; for blob in {store}/content/blobs/sha256/*; do ! {is_layer} || tar -xzf $blob -C {into}; done"
+        );
         let cases = [
             e.fresh()
                 .then(Case::shell(&copy))
@@ -93,13 +98,16 @@ pub(super) fn unpack(bench: &Bench) -> Result<()> {
                 .untimed()
                 .then(e.taru("taru-%n", &["pull", "--quiet", &name])),
             Case::shell(&decompress),
+            e.fresh().then(Case::shell(&untar)).then(e.sync()),
         ];
         let s = bench.measure.run(&cases)?;
         println!(
-            "| unpack alone, `{image}` | {}; `gzip -dc` alone: {} ({:.2}x) | | | |",
+            "| unpack alone, `{image}` | {}; `gzip -dc` alone: {} ({:.2}x); `tar -xz` and `sync -f`: {} ({:.2}x) | | | |",
             Row::seconds(&s[0]),
             Row::seconds(&s[1]),
-            s[0].median() / s[1].median()
+            s[0].median() / s[1].median(),
+            Row::seconds(&s[2]),
+            s[0].median() / s[2].median()
         );
         bench.empty()?;
     }
