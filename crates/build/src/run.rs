@@ -15,6 +15,7 @@ use std::sync::Arc;
 use taru_content::Lease;
 use taru_engine::Engine;
 use taru_engine::config::{self, ContainerConfig};
+use taru_engine::memory;
 use taru_engine::step::{self, Extra, ExtraSource, Extras};
 use taru_oci::Digest;
 use taru_rootdir::RootDir;
@@ -322,7 +323,7 @@ fn add_mount(
     let target = PathBuf::from(&mount.target);
     let source = match mount.kind {
         MountKind::Tmpfs => ExtraSource::Tmpfs(mount.size),
-        MountKind::Secret => return add_secret(mount, around, extras),
+        MountKind::Secret => return add_secret(engine, mount, around, extras),
         MountKind::Ssh => return add_agent(mount, around, kept, extras),
         MountKind::Bind => {
             let Some(assembly) = bound.assembly else { return Ok(()) };
@@ -481,7 +482,7 @@ fn claim(all: &Path, name: &str, sharing: Sharing) -> Result<(PathBuf, File)> {
     Err(Error::new(Kind::Limit, format!("lock `{name}`: too many private copies")))
 }
 
-fn add_secret(mount: &Mount, around: &Around<'_>, extras: &mut Extras) -> Result<()> {
+fn add_secret(engine: &Engine, mount: &Mount, around: &Around<'_>, extras: &mut Extras) -> Result<()> {
     let what = || format!("give the secret `{}` to the step", mount.id);
     let content = match around.options.secrets.get(&mount.id) {
         Some(Secret::File(path)) => Some(taru_stdx::fs::read_bounded(path, SECRET).context(what)?),
@@ -499,6 +500,13 @@ fn add_secret(mount: &Mount, around: &Around<'_>, extras: &mut Extras) -> Result
         return Ok(());
     };
     if let Some(name) = &mount.env {
+        // The runtime is told its variables in files.
+        let run = engine.dirs.run();
+        if !memory::is_volatile(run).context(what)? {
+            let text = format!("{} as a variable: it would be written to the disk below `{}`", what(), run.display());
+            let hint = "mount it as a file, which stays in memory; or name a --root on a tmpfs, or none";
+            return Err(Error::new(Kind::Unsupported, text).hint(hint));
+        }
         let text = std::str::from_utf8(&content)
             .map_err(|e| Error::invalid(format!("{}: it is no text for a variable", what())).because(e))?;
         extras.env.push(format!("{name}={text}"));

@@ -48,6 +48,7 @@ pub mod host_root;
 pub mod idmap;
 pub mod image;
 pub mod inside;
+pub mod memory;
 pub mod names;
 pub mod prepare;
 pub mod reconcile;

@@ -16,7 +16,7 @@ use crate::bundle::{self, Facts};
 use crate::config::{ContainerConfig, Root, Userns};
 use crate::image::tree;
 use crate::record::Record;
-use crate::{Engine, dirs, host_root, idmap, user};
+use crate::{Engine, dirs, host_root, idmap, memory, user};
 
 /// The largest passwd(5) or group(5) of a container that is read.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;
@@ -234,6 +234,8 @@ pub fn remove_all(engine: &Engine, record: &Record) -> Result<()> {
     let removed = [
         remove_made(engine, record),
         remove_running(engine, id),
+        // Only steps of builds have one, but a record that is damaged does not tell.
+        memory::remove(engine, id),
         tree::remove(engine, record),
         remove_tree(engine, &engine.dirs.container(id).join(VOLUMES)),
         dirs::remove(&engine.dirs.container(id)),

@@ -1,11 +1,11 @@
 //! One step of a build: a program in an ordinary container above the layers so far.
 //!
-//! It has the sandbox that `taru run` has. What it is given besides, above all secrets, stands in its bundle alone, which
-//! lies on a tmpfs and goes with it: not in its record, and in no layer.
+//! It has the sandbox that `taru run` has. What it is given besides, above all secrets, goes with it and is in no record and
+//! no layer. Files lie in memory; variables stand in its bundle, which does where `RUN` does ([`memory::is_volatile`]).
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -25,7 +25,7 @@ use crate::idmap::{self, IdMaps};
 use crate::image::tree;
 use crate::record::Record;
 use crate::run::{RUNTIME_LOG, begin, forget};
-use crate::{Engine, dirs, prepare, runtime};
+use crate::{Engine, dirs, memory, prepare, runtime};
 
 /// Lines of a step's output that wait to be shown.
 const LINES: usize = 256;
@@ -63,7 +63,7 @@ pub enum ExtraSource {
         /// Whether it can be written to.
         writable: bool,
     },
-    /// A file with this content, for the step alone.
+    /// A file with this content, for the step alone, on no disk.
     File {
         /// Its content.
         content: Vec<u8>,
@@ -204,8 +204,8 @@ fn add(engine: &Engine, record: &Record, bundle: &Path, extras: &Extras) -> Resu
         *text = rootfs.to_string();
     }
     let is_mapped = maps.is_private() && engine.caller.uid == 0;
-    let dir = bundle.join("step");
-    std::fs::DirBuilder::new().mode(0o711).create(&dir).context(what)?;
+    let has_files = extras.mounts.iter().any(|extra| matches!(extra.source, ExtraSource::File { .. }));
+    let dir = if has_files { memory::dir(engine, &record.id)? } else { PathBuf::new() };
     let mut mounts = Vec::new();
     for (number, extra) in extras.mounts.iter().enumerate() {
         let target = extra.target.to_string_lossy();

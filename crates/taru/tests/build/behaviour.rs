@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use taru_testkit::{eventually, sandbox, skip};
+use taru_testkit::{Disk, eventually, sandbox, skip};
 
 use crate::image::Image;
 use crate::{World, count};
@@ -104,6 +104,41 @@ fn secrets_are_seen_by_their_step_alone() {
         let missing = World::with_busybox("RUN --mount=type=secret,id=no,required true\n");
         let e = world.build(&missing, &[]);
         assert!(e.stderr.contains("the secret `no`"), "{}", e.stderr);
+    });
+}
+
+#[test]
+fn secrets_are_on_no_disk() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        let disk = match Disk::ext4(&sandbox.dir(), 128 << 20, &[]) {
+            Ok(disk) => disk,
+            Err(lacking) => return sandbox.skip(&lacking),
+        };
+        fs::create_dir(disk.path().join("state")).unwrap();
+        std::os::unix::fs::symlink(disk.path().join("state"), world.store()).unwrap();
+        world.file("../secret.txt", "s3cret");
+        let text = World::with_busybox(
+            "RUN --mount=type=secret,id=f [ $(cat /run/secrets/f) = s3cret ] && \
+             grep ' /run/secrets/f ' /proc/self/mountinfo | grep -o ' - [^ ]*' > /seen\n",
+        );
+        let file = ["--secret", "id=f,src=../secret.txt", "-t", "x"];
+        world.build(&text, &file).succeeds();
+        let seen = world.taru(&["run", "--rm", "x", "cat", "/seen"]).output().ok();
+        assert_eq!(seen.stdout, " - tmpfs\n");
+        for dir in ["/dev/shm", "/run"] {
+            let left = fs::read_dir(dir).unwrap().flatten().map(|e| e.file_name());
+            let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("taru-step-")).collect();
+            assert!(left.is_empty(), "{dir}: {left:?}");
+        }
+        // The runtime is told variables in a file.
+        let variable = World::with_busybox("RUN --mount=type=secret,id=f,env=F true\n");
+        let refused = world.build(&variable, &file);
+        assert!(
+            refused.stderr.contains("as a variable: it would be written to the disk"),
+            "{}",
+            refused.stderr
+        );
     });
 }
 
