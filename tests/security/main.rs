@@ -1,4 +1,4 @@
-//! Attacks on an OCI runtime, each by its number in the project's catalogue (T..).
+//! Attacks on an OCI runtime, each by its number in docs/security.md (T..).
 //!
 //! The rule of the decoy: every attack aims at a [`taru_testkit::Decoy`] or a harmless file, and the test
 //! asserts that content, mode, owner and listing are unchanged. An attack that the runtime refuses has

@@ -1,5 +1,5 @@
 //! Layers that want out, or too much: what stands outside is untouched, memory stays bounded, nothing is left.
-//! The numbers are those of the catalogue of attacks.
+//! The numbers are those of docs/security.md.
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 

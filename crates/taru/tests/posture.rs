@@ -1,7 +1,7 @@
 //! The default posture: what a program can do in a container that nobody configured.
 //!
-//! T64 to T74 of the catalogue. The list of actions is `posture/actions.c`; only the harmless ones may succeed.
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+//! T64 to T74 of docs/security.md. The list of actions is `posture/actions.c`; only the harmless ones may succeed.
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

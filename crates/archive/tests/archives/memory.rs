@@ -1,4 +1,4 @@
-//! A2, T76, T77, T78: how much memory the worst archives cost. Each test has a process of its own, whose peak is read.
+//! T76, T77, T78: how much memory the worst archives cost. Each test has a process of its own, whose peak is read.
 
 use std::io::Read;
 

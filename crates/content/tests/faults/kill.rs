@@ -1,4 +1,4 @@
-//! SIGKILL at every system call (R01-R03 without a power cut, A3): whatever was killed, nothing is lost and nothing is left.
+//! SIGKILL at every system call (R01-R03 without a power cut): whatever was killed, nothing is lost and nothing is left.
 
 use std::collections::BTreeMap;
 use std::path::Path;

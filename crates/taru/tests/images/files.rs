@@ -1,5 +1,5 @@
 //! `taru cp export diff commit image mount`, on containers that run and that have ended, and against what tries to lead
-//! them out of the container (T22, T40-T42 of the catalogue of attacks).
+//! them out of the container (T22, T40-T42 of docs/security.md).
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
