@@ -1,11 +1,9 @@
 //! Health checks of containers: what they find, and what they cannot do to the container, its supervisor and the host.
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::Duration;
 
 use serde_json::Value;
 use taru_supervise::health::{End, Report, State};
@@ -331,8 +329,15 @@ fn checks_wait_while_the_container_is_paused() {
         eventually("the second check", || taru.checks() == 2);
         runtime("pause");
         let before = taru.health();
-        // Time for a supervisor that does not look: the check's own is over, more are due.
-        sleep(Duration::from_millis(3500));
+        // While a check runs the supervisor wakes once a second to look; at the fourth look the check's own time is over.
+        let supervisor = taru.pid("supervisor");
+        let wakes = || {
+            let status = fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
+            line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
+        };
+        let then = wakes();
+        eventually("four looks", || wakes() >= then + 4);
         assert_eq!(taru.health(), before, "nothing is found out in the meantime");
         runtime("resume");
         let well = taru.eventually("five results", |h| h["results"].as_array().unwrap().len() == 5);
