@@ -114,8 +114,6 @@ fn work(
     fds: Vec<OwnedFd>,
 ) -> Result<()> {
     die_with_parent()?;
-    let mut fds = fds.into_iter();
-    let mut next = || fds.next().ok_or_else(unexpected);
     // What lies outside the root is opened before that is left.
     let manifests = match &job {
         Job::Compare { manifests, .. } | Job::Check { manifests, .. } => open(manifests)?,
@@ -126,57 +124,22 @@ fn work(
         _ => None,
     };
     let root = confine::enter(Path::new(OsStr::from_bytes(root)), shift, !manifests.is_empty())?;
-    let files = capabilities(&["DAC_OVERRIDE", "FOWNER"]);
-    let makes = capabilities(&["CHOWN", "FSETID", "SETFCAP", "MKNOD"]);
+    confine::confine(root.as_fd(), source.as_ref().map(OwnedFd::as_fd), rights(&job))?;
+    let mut files = fds.into_iter().map(File::from);
+    let mut next = || files.next().ok_or_else(unexpected);
     match job {
         Job::Unpack { sha512, squash, skip_devices } => {
-            let (blob, spill, manifest) = (File::from(next()?), File::from(next()?), File::from(next()?));
-            confine::confine(root.as_fd(), None, Capabilities(files.0 | makes.0))?;
+            let (blob, spill, manifest) = (next()?, next()?, next()?);
             let unpacker = Unpacker::new(root, spill, squash, skip_devices)?;
-            unpack(socket, unpacker, blob, manifest, sha512)
+            // It says itself when it is done: there is a conversation in between.
+            return unpack(socket, unpacker, blob, manifest, sha512);
         }
-        Job::Empty => {
-            confine::confine(root.as_fd(), None, files)?;
-            let dir = RootDir::from_fd(root.try_clone().context(|| "empty the directory")?);
-            loop {
-                let entries = taru_sys::dir::getdents64(root.as_fd()).context(|| "list the directory")?;
-                if entries.is_empty() {
-                    break;
-                }
-                entries.iter().try_for_each(|entry| dir.remove_all(entry.name.as_ref()))?;
-                taru_sys::dir::rewind(root.as_fd()).context(|| "list the directory")?;
-            }
-            send(socket, &Report::Done, &[])
-        }
-        Job::Usage => {
-            confine::confine(root.as_fd(), None, capabilities(&["DAC_READ_SEARCH"]))?;
-            let (mut walk, mut seen) = (Walk::new(root), HashSet::new());
-            let (mut bytes, mut files) = (0, 0);
-            while let Some(found) = walk.next()? {
-                // A file with several names is there once.
-                if found.stat.is_dir() || found.stat.nlink == 1 || seen.insert(found.stat.ino) {
-                    bytes += found.stat.blocks * 512;
-                    files += 1;
-                }
-            }
-            send(socket, &Report::Usage { bytes, files }, &[])?;
-            send(socket, &Report::Done, &[])
-        }
-        Job::Copy { .. } => {
-            let source = source.ok_or_else(unexpected)?;
-            confine::confine(root.as_fd(), Some(source.as_fd()), Capabilities(files.0 | makes.0))?;
-            copy::copy(source, root)?;
-            send(socket, &Report::Done, &[])
-        }
-        Job::Merge { changes } => {
-            confine::confine(root.as_fd(), None, Capabilities(files.0 | makes.0))?;
-            merge::merge(&root, &changes)?;
-            send(socket, &Report::Done, &[])
-        }
+        Job::Empty => empty(&root)?,
+        Job::Usage => send(socket, &usage(root)?, &[])?,
+        Job::Copy { .. } => copy::copy(source.ok_or_else(unexpected)?, root)?,
+        Job::Merge { changes } => merge::merge(&root, &changes)?,
         Job::Compare { tree, output, .. } => {
-            let to = File::from(next()?);
-            confine::confine(root.as_fd(), None, capabilities(&["DAC_READ_SEARCH"]))?;
-            let to = BufWriter::with_capacity(256 << 10, to);
+            let to = BufWriter::with_capacity(256 << 10, next()?);
             match output {
                 Output::Layer { epoch } => {
                     let mut layer = Layer::new(to, epoch);
@@ -189,24 +152,63 @@ fn work(
                     list.finish()?;
                 }
             }
-            send(socket, &Report::Done, &[])
         }
-        Job::Check { stacked, .. } => {
-            let mut to = BufWriter::new(File::from(next()?));
-            confine::confine(root.as_fd(), None, capabilities(&["DAC_READ_SEARCH"]))?;
-            if stacked {
-                let mut stacked = Stacked::new(manifests)?;
-                check::check(Walk::new(root), || stacked.next(), &mut to)?;
-            } else {
-                for (mut lines, search) in manifests {
-                    let records = || lines.next()?.map(|record| resolved(&search, record)).transpose();
-                    check::check(Walk::new(root.try_clone().context(|| "check")?), records, &mut to)?;
-                }
-            }
-            to.flush().context(|| "tell what is broken")?;
-            send(socket, &Report::Done, &[])
+        Job::Check { stacked, .. } => verify(root, stacked, manifests, next()?)?,
+    }
+    send(socket, &Report::Done, &[])
+}
+
+/// The capabilities that a job keeps.
+fn rights(job: &Job) -> Capabilities {
+    capabilities(match job {
+        Job::Unpack { .. } | Job::Copy { .. } | Job::Merge { .. } => {
+            &["DAC_OVERRIDE", "FOWNER", "CHOWN", "FSETID", "SETFCAP", "MKNOD"]
+        }
+        Job::Empty => &["DAC_OVERRIDE", "FOWNER"],
+        Job::Compare { .. } | Job::Check { .. } | Job::Usage => &["DAC_READ_SEARCH"],
+    })
+}
+
+/// Removes all that is in `root`.
+fn empty(root: &OwnedFd) -> Result<()> {
+    let dir = RootDir::from_fd(root.try_clone().context(|| "empty the directory")?);
+    loop {
+        let entries = taru_sys::dir::getdents64(root.as_fd()).context(|| "list the directory")?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        entries.iter().try_for_each(|entry| dir.remove_all(entry.name.as_ref()))?;
+        taru_sys::dir::rewind(root.as_fd()).context(|| "list the directory")?;
+    }
+}
+
+/// What the tree takes on the disk.
+fn usage(root: OwnedFd) -> Result<Report> {
+    let (mut walk, mut seen) = (Walk::new(root), HashSet::new());
+    let (mut bytes, mut files) = (0, 0);
+    while let Some(found) = walk.next()? {
+        // A file with several names is there once.
+        if found.stat.is_dir() || found.stat.nlink == 1 || seen.insert(found.stat.ino) {
+            bytes += found.stat.blocks * 512;
+            files += 1;
         }
     }
+    Ok(Report::Usage { bytes, files })
+}
+
+/// Writes to `to` what is not as the manifests say: of all together, or of each.
+fn verify(root: OwnedFd, stacked: bool, manifests: Vec<(Lines, Search)>, to: File) -> Result<()> {
+    let mut to = BufWriter::new(to);
+    if stacked {
+        let mut stacked = Stacked::new(manifests)?;
+        check::check(Walk::new(root), || stacked.next(), &mut to)?;
+    } else {
+        for (mut lines, search) in manifests {
+            let records = || lines.next()?.map(|record| resolved(&search, record)).transpose();
+            check::check(Walk::new(root.try_clone().context(|| "check")?), records, &mut to)?;
+        }
+    }
+    to.flush().context(|| "tell what is broken")
 }
 
 /// Opens manifests: to be read from their starts, and to be searched.

@@ -33,38 +33,98 @@ pub(super) fn request(args: &Args) -> Result<Request> {
         Typed::Image(name) => (Root::Host, Some(name)),
         Typed::Root(root) => (root, None),
     };
-    if words.is_empty() && image.is_none() {
-        note(Error::invalid("run without a command").hint("name one: taru run host -- sh"));
+    if image.is_none() {
+        check_without_image(args, &words, &mut note);
     }
+    check_names(args, &mut note);
+    let wish = args.health.wish().map_err(&mut note).unwrap_or_default();
+    // What an image says of it is not known yet.
+    let health = match image {
+        Some(_) => None,
+        None => health::chosen(&wish, None, None).map_err(&mut note).ok().flatten(),
+    };
+    let config = ContainerConfig {
+        version: VERSION,
+        root,
+        read_only: args.read_only,
+        keep: args.keep,
+        remove: args.rm,
+        args: words,
+        env: environment(&args.env, &mut note),
+        workdir: args.workdir.clone().unwrap_or_else(|| "/".into()),
+        user: args.user.clone(),
+        hostname: args.hostname.clone(),
+        tty: args.tty,
+        interactive: args.interactive,
+        binds: binds(args, &mut note),
+        net: args.net.into(),
+        userns: args.userns.into(),
+        cap_add: each(&args.cap_add, capability, &mut note),
+        cap_drop: each(&args.cap_drop, capability, &mut note),
+        rlimits: each(&args.rlimit, rlimit, &mut note),
+        limits: limits(args, &mut note),
+        cgroup_parent: args.cgroup_parent.clone(),
+        log: log_limits(args, &mut note),
+        health,
+        stop_signal: args.stop_signal.clone(),
+        volumes: Vec::new(),
+        labels: labels(&args.label, &mut note),
+    };
+    let wishes = Wishes {
+        entrypoint: args.entrypoint.as_deref().map(entrypoint),
+        workdir: args.workdir.clone(),
+        health: wish,
+    };
+    match Error::all(problems) {
+        Some(e) => Err(e),
+        None => Ok(Request { config, image, wishes }),
+    }
+}
+
+/// What `parse` makes of those that it understands.
+fn each<T>(texts: &[String], parse: impl Fn(&str) -> Result<T>, note: &mut impl FnMut(Error)) -> Vec<T> {
+    texts.iter().filter_map(|text| parse(text).map_err(&mut *note).ok()).collect()
+}
+
+/// `--ro`, `--rw` and `--bind`.
+fn binds(args: &Args, note: &mut impl FnMut(Error)) -> Vec<Bind> {
+    let read_only = args.ro.iter().map(|path| (path, false));
+    let writable = args.rw.iter().filter(|path| !path.is_empty()).map(|path| (path, true));
     let mut binds = Vec::new();
-    let here =
-        args.ro.iter().map(|p| (p, false)).chain(args.rw.iter().filter(|p| !p.is_empty()).map(|p| (p, true)));
-    for (path, writable) in here {
+    for (path, writable) in read_only.chain(writable) {
         match existing(path) {
             Ok(path) => binds.push(Bind { source: path.clone(), destination: path, writable }),
             Err(e) => note(e),
         }
     }
-    for text in &args.bind {
-        match bind(text) {
-            Ok(bind) => binds.push(bind),
-            Err(e) => note(e),
+    binds.extend(each(&args.bind, bind, note));
+    binds
+}
+
+/// What only an image can do without, or only an image has.
+fn check_without_image(args: &Args, words: &[String], note: &mut impl FnMut(Error)) {
+    if words.is_empty() {
+        note(Error::invalid("run without a command").hint("name one: taru run host -- sh"));
+    }
+    for (option, is_given) in [
+        ("--entrypoint", args.entrypoint.is_some()),
+        ("--platform", args.platform.is_some()),
+        ("--pull", args.pull.is_some()),
+    ] {
+        if is_given {
+            note(
+                Error::invalid(format!("use {option} without an image"))
+                    .hint("it says how an image is fetched or run; the root here is none"),
+            );
         }
     }
-    let mut rlimits = Vec::new();
-    for text in &args.rlimit {
-        match rlimit(text) {
-            Ok(limit) => rlimits.push(limit),
-            Err(e) => note(e),
-        }
-    }
-    let mut caps = |list: &[String]| -> Vec<String> {
-        let known = list.iter().filter_map(|text| capability(text).map_err(&mut note).ok());
-        known.collect()
-    };
-    let (cap_add, cap_drop) = (caps(&args.cap_add), caps(&args.cap_drop));
-    let workdir = args.workdir.clone().unwrap_or_else(|| "/".into());
-    if !workdir.is_absolute() {
+}
+
+/// The working directory, the host name, the control groups, the signal.
+fn check_names(args: &Args, note: &mut impl FnMut(Error)) {
+    if let Some(workdir) = &args.workdir
+        && !workdir.is_absolute()
+    {
         note(Error::invalid(format!("run in `{}`: not an absolute path", workdir.display())));
     }
     if let Some(name) = &args.hostname
@@ -84,16 +144,6 @@ pub(super) fn request(args: &Args) -> Result<Request> {
             args.cgroup_parent
         )));
     }
-    let env = environment(&args.env, &mut note);
-    let limits = limits(args, &mut note);
-    let log = log_limits(args, &mut note);
-    let wish = args.health.wish().map_err(&mut note).unwrap_or_default();
-    // What an image says of it is not known yet.
-    let health = match image {
-        Some(_) => None,
-        None => health::chosen(&wish, None, None).map_err(&mut note).ok().flatten(),
-    };
-    let labels = labels(&args.label, &mut note);
     if let Some(text) = &args.stop_signal
         && signal::parse(text).is_none()
     {
@@ -101,59 +151,6 @@ pub(super) fn request(args: &Args) -> Result<Request> {
             Error::invalid(format!("stop with the signal `{text}`: no such signal"))
                 .hint("signals are named as kill(1) has them: TERM, HUP, 9"),
         );
-    }
-    if image.is_none() {
-        for (option, is_given) in [
-            ("--entrypoint", args.entrypoint.is_some()),
-            ("--platform", args.platform.is_some()),
-            ("--pull", args.pull.is_some()),
-        ] {
-            if is_given {
-                note(
-                    Error::invalid(format!("use {option} without an image"))
-                        .hint("it says how an image is fetched or run; the root here is none"),
-                );
-            }
-        }
-    }
-    let wishes = Wishes {
-        entrypoint: args.entrypoint.as_deref().map(entrypoint),
-        workdir: args.workdir.clone(),
-        health: wish,
-    };
-    match Error::all(problems) {
-        Some(e) => Err(e),
-        None => Ok(Request {
-            image,
-            wishes,
-            config: ContainerConfig {
-                version: VERSION,
-                root,
-                read_only: args.read_only,
-                keep: args.keep,
-                remove: args.rm,
-                args: words,
-                env,
-                workdir,
-                user: args.user.clone(),
-                hostname: args.hostname.clone(),
-                tty: args.tty,
-                interactive: args.interactive,
-                binds,
-                net: args.net.into(),
-                userns: args.userns.into(),
-                cap_add,
-                cap_drop,
-                rlimits,
-                limits,
-                cgroup_parent: args.cgroup_parent.clone(),
-                log,
-                health,
-                stop_signal: args.stop_signal.clone(),
-                volumes: Vec::new(),
-                labels,
-            },
-        }),
     }
 }
 
