@@ -85,7 +85,7 @@ pub(crate) const PROXIES: &[&str] = &[
 ];
 
 /// The variable that makes every time in the image this one.
-pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub(crate) use taru_stdx::time::SOURCE_DATE_EPOCH as EPOCH;
 
 impl Graph {
     /// Makes the graph.

@@ -1,6 +1,5 @@
 //! Root file systems in a build: layers by their chain ids, and their files.
 
-use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use taru_archive::LayerWriter;
 use taru_content::Lease;
 use taru_engine::image::Images;
-use taru_oci::{Algorithm, Digest, Hasher, document, media};
+use taru_oci::{Algorithm, Digest, HashWriter, document, media};
 use taru_snapshot::{Snapshots, Unpack};
 use taru_stdx::{Context, Result};
 
@@ -80,36 +79,18 @@ pub(crate) fn unpack(
     lease: &Lease,
     tmp: &Path,
 ) -> Result<Digest> {
-    let mut spool = Hashed { inner: nameless(tmp)?, hasher: Hasher::new(Algorithm::Sha256) };
-    assembly.write(&mut spool, clamp)?;
-    let diff_id = spool.hasher.finish();
+    let mut spool = nameless(tmp)?;
+    let mut hashed = HashWriter::new(Algorithm::Sha256, &mut spool);
+    assembly.write(&mut hashed, clamp)?;
+    let (diff_id, _) = hashed.finish();
     let chain = document::chain_id(parent, &diff_id);
     lease.protect_layer(&chain)?;
     if !snapshots.has(&chain) {
-        spool.inner.rewind().context(|| "read what was assembled")?;
-        let blob = spool.inner.into();
-        let layer = Unpack { chain: chain.clone(), parent: parent.cloned(), diff_id, blob };
+        spool.rewind().context(|| "read what was assembled")?;
+        let layer = Unpack { chain: chain.clone(), parent: parent.cloned(), diff_id, blob: spool.into() };
         snapshots.unpack(&[layer], &|_, _| {})?;
     }
     Ok(chain)
-}
-
-/// A file, and the digest of what is written to it.
-struct Hashed {
-    inner: File,
-    hasher: Hasher,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = self.inner.write(bytes)?;
-        self.hasher.update(bytes.get(..count).unwrap_or_default());
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Stores what was assembled as a layer above `parent`.

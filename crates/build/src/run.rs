@@ -503,7 +503,11 @@ fn add_secret(engine: &Engine, mount: &Mount, around: &Around<'_>, extras: &mut 
         // The runtime is told its variables in files.
         let run = engine.dirs.run();
         if !memory::is_volatile(run).context(what)? {
-            let text = format!("{} as a variable: it would be written to the disk below `{}`", what(), run.display());
+            let text = format!(
+                "{} as a variable: it would be written to the disk below `{}`",
+                what(),
+                run.display()
+            );
             let hint = "mount it as a file, which stays in memory; or name a --root on a tmpfs, or none";
             return Err(Error::new(Kind::Unsupported, text).hint(hint));
         }

@@ -103,10 +103,7 @@ pub fn build(
 /// `SOURCE_DATE_EPOCH`, of a build argument.
 fn epoch(options: &Options) -> Result<Option<i64>> {
     let Some(text) = options.args.get(EPOCH) else { return Ok(None) };
-    match text.parse::<i64>() {
-        Ok(seconds) if (0..=253_402_300_799).contains(&seconds) => Ok(Some(seconds)),
-        _ => Err(Error::invalid(format!("use `{EPOCH}={text}`")).hint("seconds since 1970")),
-    }
+    Ok(Some(taru_stdx::time::epoch(text)?.cast_signed()))
 }
 
 /// A stage that is made definite.
@@ -439,7 +436,7 @@ impl Build<'_> {
         Ok(root)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "each is another thing of the build that it needs")]
     fn step(
         &self,
         engine: &mut Engine,

@@ -15,13 +15,13 @@
 //! A transaction that somebody is answered for waits for the disk. Others (leases, rows of blobs that nothing durable
 //! names yet) do not: the next synced one syncs them too, since the log is written in order.
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use taru_stdx::{Context, Error, Kind, Result};
+
+use crate::sqlite::{self, to_wal, version};
 
 /// The version of the schema, kept in the database's `user_version`.
 const SCHEMA: i64 = 1;
@@ -90,9 +90,8 @@ impl Db {
     pub(crate) fn open(dir: &Path, fresh: impl FnOnce(&Transaction<'_>) -> Result<()>) -> Result<Db> {
         let path = dir.join(FILE);
         let what = || format!("open the records `{}`", path.display());
-        // SQLite gives its other files the bits of this one.
-        std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path).context(what)?;
-        let connection = Connection::open(&path).map_err(explain).context(what)?;
+        // As long as a gc may take that removes many layers.
+        let connection = sqlite::open(&path, Duration::from_secs(120)).context(what)?;
         let mut db = Db { connection };
         let made = db.prepare().map_err(explain).context(what)?;
         if made {
@@ -121,10 +120,6 @@ impl Db {
 
     /// Whether the schema is still to be made.
     fn prepare(&mut self) -> rusqlite::Result<bool> {
-        // As long as a gc may take that removes many layers.
-        self.connection.busy_timeout(Duration::from_secs(120))?;
-        // The last process to close would otherwise write everything back, and wait for the disk.
-        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // No temporary files: they need room when there may be none.
         self.connection.pragma_update(None, "temp_store", "memory")?;
         self.connection.pragma_update(None, "foreign_keys", true)?;
@@ -163,25 +158,6 @@ impl Db {
     }
 }
 
-/// Turns the write-ahead log on. Of several processes that find a new database at once, SQLite tells all but one at once
-/// that it is locked, without waiting as it does elsewhere.
-fn to_wal(connection: &Connection) -> rusqlite::Result<()> {
-    const TRIES: u32 = 1000;
-    for _ in 0..TRIES {
-        match connection.pragma_update(None, "journal_mode", "wal") {
-            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            other => return other,
-        }
-    }
-    connection.pragma_update(None, "journal_mode", "wal")
-}
-
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
-}
-
 /// Says what was being done when SQLite failed, in our classes.
 pub(crate) trait Explain<T> {
     fn told(self, what: impl FnOnce() -> String) -> Result<T>;
@@ -193,48 +169,12 @@ impl<T> Explain<T> for rusqlite::Result<T> {
     }
 }
 
-/// The file is damaged, or no database; in SQLite's words.
-#[derive(Debug)]
-struct Damage(String);
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Damage {}
-
-/// Whether SQLite said that the file is damaged or no database: nothing else is a reason to make another.
-pub(crate) fn is_damage(error: &Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if cause.is::<Damage>() {
-            return true;
-        }
-        next = cause.source();
-    }
-    false
-}
-
-/// SQLite's errors in our classes.
-pub(crate) fn explain(error: rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode as C;
-    let (kind, hint) = match error.sqlite_error_code() {
-        Some(C::DatabaseCorrupt | C::NotADatabase) => {
-            return Error::invalid("read the database")
-                .because(Damage(error.to_string()))
-                .hint("the records are damaged; `taru store check --repair` makes them anew");
-        }
-        Some(C::DatabaseBusy | C::DatabaseLocked) => (Kind::Busy, Some("another taru is writing; try again")),
-        Some(C::PermissionDenied | C::ReadOnly | C::CannotOpen) => (Kind::Permission, None),
-        Some(C::DiskFull) => (Kind::Limit, Some("the disk is full")),
-        _ => (Kind::System, None),
-    };
-    let error = Error::new(kind, error.to_string());
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
+/// SQLite's errors in our classes, with what helps against damage here.
+fn explain(error: rusqlite::Error) -> Error {
+    let error = sqlite::explain(error);
+    match sqlite::is_damage(&error) {
+        true => error.hint("the records are damaged; `taru store check --repair` makes them anew"),
+        false => error,
     }
 }
 
@@ -248,10 +188,10 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(dir.join(FILE), [0xa5; 8192]).unwrap();
         let error = Db::open(&dir, |_| Ok(())).unwrap_err();
-        assert!(is_damage(&error) && error.kind() == Kind::Invalid, "{error:?}");
+        assert!(sqlite::is_damage(&error) && error.kind() == Kind::Invalid, "{error:?}");
         std::fs::remove_file(dir.join(FILE)).unwrap();
         let error = Db::open(&dir, |_| Err(Error::invalid("read a document"))).unwrap_err();
-        assert!(!is_damage(&error) && error.kind() == Kind::Invalid, "{error:?}");
+        assert!(!sqlite::is_damage(&error) && error.kind() == Kind::Invalid, "{error:?}");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

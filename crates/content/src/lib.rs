@@ -40,6 +40,7 @@ mod layout;
 mod lease;
 mod recover;
 mod reserve;
+pub mod sqlite;
 mod store;
 mod unfinished;
 mod usage;

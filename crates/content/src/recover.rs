@@ -11,6 +11,7 @@ use crate::db::{self, Db, Explain};
 use crate::gate::Gate;
 use crate::graph;
 use crate::layout::{IMAGE_NAME, Layout, REF_NAME};
+use crate::sqlite;
 
 /// The hold on everything that was there when a database was made anew. Whoever owns containers and builds holds what
 /// they need again, and then lets this go with [`crate::Content::unhold`].
@@ -29,13 +30,13 @@ struct Names {
 pub(crate) fn open(layout: &Layout, gate: &Gate) -> Result<Db> {
     let make = || open_alone(layout);
     match make() {
-        Err(e) if db::is_damage(&e) => {}
+        Err(e) if sqlite::is_damage(&e) => {}
         other => return other,
     }
     let _alone = gate.alone()?;
     // Somebody may have been here while we waited.
     match make() {
-        Err(e) if db::is_damage(&e) => {}
+        Err(e) if sqlite::is_damage(&e) => {}
         other => return other,
     }
     set_aside(layout, gate)?;

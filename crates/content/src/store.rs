@@ -8,11 +8,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use taru_oci::Descriptor;
 use taru_stdx::{Error, Kind, Result};
 
-use crate::db::{self, Db, Durability, Explain};
+use crate::db::{Db, Durability, Explain};
 use crate::gate::Gate;
 use crate::layout::Layout;
 use crate::recover;
 use crate::reserve::Reserve;
+use crate::sqlite;
 
 /// A store of blobs, open. Copies are the same store; threads may share one.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ impl Content {
         };
         match content.clear_up() {
             // Not every damage is seen when a database is opened.
-            Err(e) if db::is_damage(&e) => {
+            Err(e) if sqlite::is_damage(&e) => {
                 content.0.make_anew()?;
                 content.clear_up()?;
             }

@@ -122,7 +122,7 @@ fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Res
     let from = find::open(images, &record.name, descriptor, None)?;
 
     let maps = tree::maps(engine, record)?;
-    let epoch = epoch()?;
+    let epoch = time::epoch_of_environment()?;
     let how = Diff { maps: maps.as_ref(), epoch: epoch.map(|e| i64::try_from(e).unwrap_or(i64::MAX)) };
     let mut layer = LayerWriter::new(&images.content, &lease, Compression::Gzip)?;
     let key = Key::container(&record.id)?;
@@ -209,15 +209,4 @@ fn oci(layer: &Descriptor) -> Descriptor {
         _ => &layer.media_type,
     };
     Descriptor { media_type: media_type.to_owned(), ..layer.clone() }
-}
-
-/// `SOURCE_DATE_EPOCH`: nothing of the image is newer than this many seconds after 1970
-/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
-fn epoch() -> Result<Option<u64>> {
-    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let bad = || {
-        Error::invalid(format!("use SOURCE_DATE_EPOCH=`{}`", text.escape_debug()))
-            .hint("a number of seconds since 1970")
-    };
-    text.parse().map(Some).map_err(|_| bad())
 }

@@ -17,12 +17,11 @@
 //! A container in the foreground is as durable as its caller: its record reaches the disk at leisure, so
 //! that `taru run` waits for no disk. A power cut ends both.
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use taru_content::sqlite;
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Kind, Result};
 
@@ -93,12 +92,10 @@ impl Store {
     pub fn open(state: &Path) -> Result<Store> {
         let path = state.join("taru.db");
         let what = || format!("open the records `{}`", path.display());
-        // SQLite gives its other files the bits of this one.
-        std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path).context(what)?;
-        let db = Connection::open(&path).map_err(explain).context(what)?;
+        let db = sqlite::open(&path, Duration::from_secs(30)).context(what)?;
         let mut store = Store { db };
         store.prepare().map_err(explain).context(what)?;
-        let version = store.version().map_err(explain).context(what)?;
+        let version = sqlite::version(&store.db).map_err(explain).context(what)?;
         if version != SCHEMA {
             return Err(Error::new(
                 Kind::Unsupported,
@@ -109,21 +106,14 @@ impl Store {
         Ok(store)
     }
 
-    fn version(&self) -> rusqlite::Result<i64> {
-        self.db.pragma_query_value(None, "user_version", |row| row.get(0))
-    }
-
     fn prepare(&mut self) -> rusqlite::Result<()> {
-        self.db.busy_timeout(Duration::from_secs(30))?;
-        // The last process to close would otherwise write everything back, and wait for the disk.
-        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        if self.version()? == 0 {
+        if sqlite::version(&self.db)? == 0 {
             // Rows are small, and each start reads what the log holds.
             self.db.pragma_update(None, "page_size", 1024)?;
-            to_wal(&self.db)?;
+            sqlite::to_wal(&self.db)?;
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             // Another process may have been first.
-            if tx.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == 0 {
+            if sqlite::version(&tx)? == 0 {
                 tx.execute_batch(CREATE)?;
             }
             tx.commit()?;
@@ -161,7 +151,7 @@ impl Store {
         })
     }
 
-    #[allow(clippy::type_complexity)] // outer: SQLite's failures; inner: ours
+    #[allow(clippy::type_complexity, reason = "outer: SQLite's failures; inner: ours")]
     fn try_insert(
         &mut self,
         new: &New<'_>,
@@ -370,21 +360,6 @@ impl Store {
     }
 }
 
-/// Turns the write-ahead log on. Of several processes that find a new database at once, SQLite tells all but one at once
-/// that it is locked, without waiting as it does elsewhere.
-fn to_wal(db: &Connection) -> rusqlite::Result<()> {
-    const TRIES: u32 = 1000;
-    for _ in 0..TRIES {
-        match db.pragma_update(None, "journal_mode", "wal") {
-            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            other => return other,
-        }
-    }
-    db.pragma_update(None, "journal_mode", "wal")
-}
-
 /// The lowest block of host ids that no container has.
 fn free_block(db: &Connection) -> rusqlite::Result<Option<u32>> {
     let mut statement =
@@ -429,21 +404,11 @@ fn parse_config(text: &str) -> std::result::Result<ContainerConfig, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
 }
 
-/// SQLite's errors in our classes.
+/// SQLite's errors in our classes, with what helps against damage here.
 fn explain(error: rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode as C;
-    let (kind, hint) = match error.sqlite_error_code() {
-        Some(C::DatabaseCorrupt | C::NotADatabase) => {
-            (Kind::Invalid, Some("the file is damaged; restore it, or move it away to begin with no records"))
-        }
-        Some(C::DatabaseBusy | C::DatabaseLocked) => (Kind::Busy, Some("another taru is writing; try again")),
-        Some(C::PermissionDenied | C::ReadOnly | C::CannotOpen) => (Kind::Permission, None),
-        Some(C::DiskFull) => (Kind::Limit, Some("the disk is full")),
-        _ => (Kind::System, None),
-    };
-    let error = Error::new(kind, error.to_string());
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
+    let error = sqlite::explain(error);
+    match sqlite::is_damage(&error) {
+        true => error.hint("the file is damaged; restore it, or move it away to begin with no records"),
+        false => error,
     }
 }

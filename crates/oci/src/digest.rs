@@ -113,6 +113,38 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Hashes and counts what is written through it. Into [`std::io::sink`], that is all that becomes of it.
+pub struct HashWriter<W> {
+    inner: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: std::io::Write> HashWriter<W> {
+    /// Into `inner`.
+    pub fn new(algorithm: Algorithm, inner: W) -> HashWriter<W> {
+        HashWriter { inner, hasher: Hasher::new(algorithm), size: 0 }
+    }
+
+    /// The digest of all that was written, and how many bytes that was.
+    pub fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.size)
+    }
+}
+
+impl<W: std::io::Write> std::io::Write for HashWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hasher.update(bytes.get(..count).unwrap_or_default());
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 /// Computes a digest piece by piece.
 #[derive(Clone)]
 pub struct Hasher(State);

@@ -24,7 +24,7 @@ mod scan;
 
 pub use config::{Image, RunConfig};
 pub use descriptor::Descriptor;
-pub use digest::{Algorithm, Digest, Hasher};
+pub use digest::{Algorithm, Digest, HashWriter, Hasher};
 pub use document::{Document, Index, Manifest};
 pub use platform::Platform;
 pub use reference::Reference;

@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::{Error, Result};
+
 /// A point of time in RFC 3339 form, in UTC with nanoseconds: `2026-11-22T00:09:31.000000042Z`.
 ///
 /// A time before 1970 is written as 1970-01-01: no clock that counts is set there.
@@ -16,6 +18,33 @@ pub fn rfc3339(time: SystemTime) -> String {
         second % 60,
         since.subsec_nanos()
     )
+}
+
+/// The variable that says which time nothing is to be newer than (<https://reproducible-builds.org/specs/source-date-epoch/>).
+pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The end of the year 9999, the last that documents can write.
+const LAST: u64 = 253_402_300_799;
+
+/// Parses a value of [`SOURCE_DATE_EPOCH`]: seconds after 1970.
+///
+/// # Errors
+/// [`crate::Kind::Invalid`], with the text.
+pub fn epoch(text: &str) -> Result<u64> {
+    let seconds = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    seconds.filter(|seconds| *seconds <= LAST).ok_or_else(|| {
+        Error::invalid(format!("use {SOURCE_DATE_EPOCH}=`{}`", text.escape_debug()))
+            .hint("seconds since 1970")
+    })
+}
+
+/// What [`SOURCE_DATE_EPOCH`] says in the environment; `None` if it is not set, or empty.
+///
+/// # Errors
+/// As [`epoch`].
+pub fn epoch_of_environment() -> Result<Option<u64>> {
+    let text = std::env::var_os(SOURCE_DATE_EPOCH).filter(|text| !text.is_empty());
+    text.map(|text| epoch(&text.to_string_lossy())).transpose()
 }
 
 /// Year, month and day of the day `days` after 1970-01-01, in the Gregorian calendar.
@@ -37,6 +66,16 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn an_epoch_is_seconds_of_years_that_can_be_written() {
+        for (text, seconds) in [("0", 0), ("1700000000", 1_700_000_000), ("253402300799", LAST)] {
+            assert_eq!(epoch(text).unwrap(), seconds);
+        }
+        for bad in ["", "-1", "+1", "1.5", " 1", "now", "253402300800", "99999999999999999999"] {
+            assert_eq!(epoch(bad).unwrap_err().kind(), crate::Kind::Invalid, "{bad}");
+        }
+    }
 
     #[test]
     fn days_of_leap_and_common_years() {

@@ -23,6 +23,26 @@ pub enum Style {
     Quiet,
 }
 
+impl Style {
+    /// Where bars are drawn, if they are.
+    pub(crate) fn bars(self) -> Option<MultiProgress> {
+        let on_terminal = match self {
+            Style::Auto => std::io::stderr().is_terminal(),
+            Style::Tty => true,
+            Style::Plain | Style::Quiet => false,
+        };
+        on_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)))
+    }
+}
+
+/// Writes a line: above the bars, if there are. A terminal that is gone is no failure.
+pub(crate) fn line(bars: Option<&MultiProgress>, text: &str) {
+    match bars {
+        Some(bars) => drop(bars.println(text)),
+        None => drop(writeln!(std::io::stderr().lock(), "{text}")),
+    }
+}
+
 /// Shows progress on standard error.
 pub struct Shown {
     bars: Option<MultiProgress>,
@@ -33,24 +53,12 @@ pub struct Shown {
 impl Shown {
     /// In this style.
     pub fn new(style: Style) -> Shown {
-        let on_terminal = match style {
-            Style::Auto => std::io::stderr().is_terminal(),
-            Style::Tty => true,
-            Style::Plain | Style::Quiet => false,
-        };
-        let bars =
-            on_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Shown { bars, quiet: style == Style::Quiet, running: Mutex::default() }
+        Shown { bars: style.bars(), quiet: style == Style::Quiet, running: Mutex::default() }
     }
 
     fn line(&self, text: &str) {
-        if self.quiet {
-            return;
-        }
-        match &self.bars {
-            // Above the bars; a terminal that is gone is no failure.
-            Some(bars) => drop(bars.println(text)),
-            None => drop(writeln!(std::io::stderr().lock(), "{text}")),
+        if !self.quiet {
+            line(self.bars.as_ref(), text);
         }
     }
 

@@ -2,14 +2,14 @@
 //! `plain` writes every line.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use taru_build::{Event, Progress};
 
 pub use crate::progress::Style;
+use crate::progress::line;
 
 /// How many of the last lines of a step that failed are shown.
 const LAST: usize = 20;
@@ -31,14 +31,7 @@ struct Running {
 impl Steps {
     /// In this style.
     pub fn new(style: Style) -> Steps {
-        let on_terminal = match style {
-            Style::Auto => std::io::stderr().is_terminal(),
-            Style::Tty => true,
-            Style::Plain | Style::Quiet => false,
-        };
-        let bars =
-            on_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Steps { bars, quiet: style == Style::Quiet, state: Mutex::default() }
+        Steps { bars: style.bars(), quiet: style == Style::Quiet, state: Mutex::default() }
     }
 
     /// Takes away what is drawn.
@@ -50,10 +43,7 @@ impl Steps {
     }
 
     fn say(&self, text: &str) {
-        match &self.bars {
-            Some(bars) => drop(bars.println(text)),
-            None => drop(writeln!(std::io::stderr().lock(), "{text}")),
-        }
+        line(self.bars.as_ref(), text);
     }
 }
 

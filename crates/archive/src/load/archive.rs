@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use taru_content::{Content, Lease};
 use taru_oci::media::Compression;
-use taru_oci::{Descriptor, Digest, Hasher, Image, Manifest, Reference, limits, media};
+use taru_oci::{Descriptor, Digest, HashWriter, Hasher, Image, Manifest, Reference, limits, media};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_tar::{self as tar, BLOCK, Entry, Kind as EntryKind};
 
@@ -200,9 +200,9 @@ impl<'a> Entries<'a> {
         let what = || "write a layer";
         if let Some((digest, size)) = known {
             // It is there: what comes is not written again, but must be it.
-            let mut hasher = Hashing { hasher: Hasher::new(digest.algorithm()), size: 0 };
+            let mut hasher = HashWriter::new(digest.algorithm(), io::sink());
             io::copy(rest, &mut hasher).context(what)?;
-            if hasher.size != size || hasher.hasher.finish() != digest {
+            if hasher.finish() != (digest.clone(), size) {
                 return Err(Error::invalid(format!("verify the blob `{digest}`: other bytes came")));
             }
             self.blobs.push(Blob { compression, stored: Some((digest, size)) });
@@ -334,10 +334,10 @@ impl<'a> Entries<'a> {
             blob.ok_or_else(|| Error::new(Kind::System, "a layer that was not stored"))?;
         if self.verified.get(&digest) != Some(diff_id) && digest != *diff_id {
             let (file, _) = self.content.open_blob(&digest)?;
-            let mut hasher = Hashing { hasher: Hasher::new(diff_id.algorithm()), size: 0 };
+            let mut hasher = HashWriter::new(diff_id.algorithm(), io::sink());
             let mut plain = decompress::layer(Found::Layer(compression), file)?;
             io::copy(&mut plain, &mut hasher).context(|| format!("read the layer `{digest}`"))?;
-            let seen = hasher.hasher.finish();
+            let (seen, _) = hasher.finish();
             if seen != *diff_id {
                 let text =
                     format!("`{}` has the diff id `{seen}`, not `{diff_id}`", tar::text(path.as_bytes()));
@@ -449,23 +449,5 @@ pub(super) fn verify_size(size: u64, descriptor: &Descriptor) -> Result<()> {
             );
             Err(Error::invalid(text))
         }
-    }
-}
-
-/// Hashes and counts what is written to it.
-struct Hashing {
-    hasher: Hasher,
-    size: u64,
-}
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

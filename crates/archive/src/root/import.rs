@@ -5,7 +5,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use taru_content::{Content, Lease};
 use taru_oci::media::Compression;
-use taru_oci::{Algorithm, Descriptor, Digest, Hasher, limits};
+use taru_oci::{Algorithm, Descriptor, Digest, HashWriter, limits};
 use taru_stdx::{Context, Error, Kind, Result};
 
 use super::spool;
@@ -71,10 +71,10 @@ fn as_it_came<R: Read>(
     let (chunks, receiver) = sync_channel(4);
     let check = std::thread::spawn(move || -> Result<(Digest, u64)> {
         let packed = Chunks { receiver, chunk: io::Cursor::default() };
-        let mut sum = Sum { hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+        let mut sum = HashWriter::new(Algorithm::Sha256, io::sink());
         let plain = decompress::layer(Found::Layer(compression), packed)?;
         walk(Tap { inner: plain, tap: &mut sum })?;
-        Ok((sum.hasher.finish(), sum.size))
+        Ok(sum.finish())
     });
     let mut ingest = content.ingest(lease, None)?;
     let copied = copy(&mut reader, &mut ingest, &chunks);
@@ -145,22 +145,5 @@ impl<R: Read> Read for Tap<'_, R> {
         let count = self.inner.read(buffer)?;
         self.tap.write_all(buffer.get(..count).unwrap_or_default())?;
         Ok(count)
-    }
-}
-
-struct Sum {
-    hasher: Hasher,
-    size: u64,
-}
-
-impl Write for Sum {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

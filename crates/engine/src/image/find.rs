@@ -168,11 +168,7 @@ fn manifest(
 pub fn config(images: &Images, manifest: &Manifest) -> Result<Image> {
     check_kind(manifest)?;
     let config = Image::parse(&images.content.read(&manifest.config, limits::CONFIG)?)?;
-    let (layers, ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
-    if layers != ids {
-        let text = format!("read the image: {layers} layers, and {ids} diff ids in its configuration");
-        return Err(Error::invalid(text));
-    }
+    config.agree_with(manifest.layers.len())?;
     Ok(config)
 }
 

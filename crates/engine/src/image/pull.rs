@@ -113,11 +113,7 @@ impl Source<'_> {
     fn config(&self, manifest: &Manifest) -> Result<Image> {
         let bytes = self.document(&manifest.config, limits::CONFIG)?;
         let config = Image::parse(&bytes)?;
-        let (layers, ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
-        if layers != ids {
-            let text = format!("read the image: {layers} layers, and {ids} diff ids in its configuration");
-            return Err(Error::invalid(text));
-        }
+        config.agree_with(manifest.layers.len())?;
         self.keep(&manifest.config, &bytes)?;
         Ok(config)
     }

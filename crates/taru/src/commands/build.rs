@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use taru_build::options::{CacheFrom, CacheTo, Context, Dockerfile, Named, Network, Options, Output, Secret};
 use taru_oci::{Platform, Reference};
+use taru_stdx::time::SOURCE_DATE_EPOCH;
 use taru_stdx::{Context as _, Error, Kind, Result};
 
 use crate::commands::open;
@@ -245,9 +246,9 @@ fn is_remote(context: &Path) -> bool {
 /// `NAME=VALUE`; a name alone takes the environment's value, if there is one. What the environment says of the time of
 /// everything counts too.
 fn build_args(typed: &[String]) -> BTreeMap<String, String> {
-    const EPOCH: &str = "SOURCE_DATE_EPOCH";
     let mut args = BTreeMap::new();
-    args.extend(std::env::var(EPOCH).ok().map(|value| (EPOCH.to_owned(), value)));
+    let epoch = std::env::var(SOURCE_DATE_EPOCH).ok().filter(|value| !value.is_empty());
+    args.extend(epoch.map(|value| (SOURCE_DATE_EPOCH.to_owned(), value)));
     for arg in typed {
         match arg.split_once('=') {
             Some((name, value)) => drop(args.insert(name.to_owned(), value.to_owned())),

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use taru_archive::Bootstrap;
 use taru_engine::image::{bootstrap, change};
 use taru_oci::Reference;
-use taru_stdx::{Error, Result};
+use taru_stdx::{Error, Result, time};
 
-use super::epoch::source_date_epoch;
 use crate::commands::open;
 use crate::options::Global;
 use crate::output;
@@ -68,7 +67,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         include: args.include.clone(),
         architecture: args.arch.clone(),
         mirror: args.mirror.clone(),
-        epoch: source_date_epoch()?.unwrap_or_default().into(),
+        epoch: time::epoch_of_environment()?.unwrap_or_default(),
         ..Bootstrap::default()
     };
     if !args.component.is_empty() {

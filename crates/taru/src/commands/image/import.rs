@@ -10,7 +10,6 @@ use taru_engine::image::import::{self, Source};
 use taru_oci::{Platform, Reference};
 use taru_stdx::{Context, Error, Result, time};
 
-use super::epoch::source_date_epoch;
 use super::load::stream;
 use crate::commands::open;
 use crate::options::Global;
@@ -94,7 +93,6 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
 
 /// The time, or that of `SOURCE_DATE_EPOCH`.
 fn now() -> Result<SystemTime> {
-    let epoch =
-        source_date_epoch()?.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into()));
+    let epoch = time::epoch_of_environment()?.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));
     Ok(epoch.unwrap_or_else(SystemTime::now))
 }

@@ -8,7 +8,6 @@ use taru_stdx::Result;
 use crate::options::Global;
 
 mod bootstrap;
-mod epoch;
 pub(super) mod history;
 pub(super) mod import;
 mod inspect;
