@@ -315,11 +315,6 @@ impl Ingest {
             }
         }
     }
-
-    /// Removes what was written, also where it could be continued.
-    pub fn abort(mut self) {
-        self.key = None;
-    }
 }
 
 impl Write for Ingest {

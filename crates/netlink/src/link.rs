@@ -115,7 +115,7 @@ fn info_kind(info: Attribute<'_>) -> Result<Option<String>> {
 
 /// The operational state of a link by RFC 2863.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the names are the RFC's
+#[allow(missing_docs, reason = "the names are the RFC's")]
 pub enum OperState {
     Unknown,
     NotPresent,
@@ -505,18 +505,8 @@ impl Netlink {
         self.request(m).context(|| format!("set the master of link {index}"))
     }
 
-    /// Moves the link `index` into the namespace `netns`. It arrives down and without addresses;
-    /// [`crate::move_device`] keeps them.
-    ///
-    /// # Errors
-    /// [`Kind::Exists`] if the name is taken there; [`Kind::Invalid`] for links that cannot be moved, such as `lo`.
-    pub fn move_link(&mut self, index: u32, netns: BorrowedFd<'_>) -> Result<()> {
-        let mut m = Message::new(RTM_NEWLINK, NLM_F_ACK, &info(index, 0, 0));
-        m.put_u32(IFLA_NET_NS_FD, netns.as_raw_fd() as u32);
-        self.request(m).context(|| format!("move link {index} to another network namespace"))
-    }
-
-    /// As [`Netlink::move_link`], and gives it the name `name` there: `name` may be a template (`eth%d`).
+    /// Moves the link `index` into the namespace `netns`, where it is called `name`, which may be a template (`eth%d`). It
+    /// arrives down and without addresses; [`crate::move_device`] keeps them.
     pub(crate) fn move_link_as(&mut self, index: u32, netns: BorrowedFd<'_>, name: &str) -> Result<()> {
         let mut m = Message::new(RTM_NEWLINK, NLM_F_ACK, &info(index, 0, 0));
         m.put_u32(IFLA_NET_NS_FD, netns.as_raw_fd() as u32);

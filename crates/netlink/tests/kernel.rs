@@ -1,7 +1,7 @@
 //! Every call against the kernel, judged by what ip(8) then prints. Each test has network namespaces
 //! of its own: namespaces belong to threads, so a test is a thread.
 
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};

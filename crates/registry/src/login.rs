@@ -6,20 +6,13 @@ use crate::client::{Call, Client, wrap};
 use crate::credentials::Credentials;
 
 impl Client {
-    /// Whether `registry` answers and lets us in, with the credentials that are kept for it.
-    ///
-    /// # Errors
-    /// As [`Client::resolve`].
-    pub fn ping(&self, registry: &str) -> Result<()> {
-        self.ping_as(registry, None)
-    }
-
-    fn ping_as(&self, registry: &str, credentials: Option<&Credentials>) -> Result<()> {
+    /// Whether `registry` answers and lets us in.
+    fn ping(&self, registry: &str, credentials: &Credentials) -> Result<()> {
         let endpoint = self.0.settings.registries.registry(registry)?;
         let asked = self.0.persist(|| {
             let mut call = Call::new("GET", "/v2/".to_owned(), String::new());
             call.scopes.clear();
-            call.credentials = credentials.cloned();
+            call.credentials = Some(credentials.clone());
             self.0.call(&endpoint, &mut call)?.response.body.finish();
             Ok(())
         });
@@ -31,7 +24,7 @@ impl Client {
     /// # Errors
     /// [`taru_stdx::Kind::Permission`] if it does not; as [`Client::resolve`]; if they cannot be kept.
     pub fn login(&self, registry: &str, credentials: &Credentials) -> Result<()> {
-        self.ping_as(registry, Some(credentials))?;
+        self.ping(registry, credentials)?;
         let endpoint = self.0.settings.registries.registry(registry)?;
         self.0.settings.keyring.store(&endpoint.registry, credentials, &self.0.cancel)?;
         self.0.forget_grants();

@@ -23,16 +23,6 @@ pub enum Pushed {
 }
 
 impl Client {
-    /// The size of a blob in the repository of `reference`, if it is there.
-    ///
-    /// # Errors
-    /// As [`Client::resolve`].
-    pub fn has_blob(&self, reference: &Reference, digest: &Digest) -> Result<Option<u64>> {
-        let endpoint = self.0.settings.registries.push(reference)?;
-        let found = self.0.persist(|| self.has_blob_at(&endpoint, digest, "pull"));
-        found.map_err(|fault| wrap("look for a blob in", reference.name(), fault.error))
-    }
-
     fn has_blob_at(&self, endpoint: &Endpoint, digest: &Digest, actions: &str) -> Tried<Option<u64>> {
         let mut call = Call::new("HEAD", endpoint.path(&format!("blobs/{digest}")), endpoint.scope(actions));
         match self.0.call(endpoint, &mut call) {
@@ -248,16 +238,6 @@ impl Client {
             };
             wrap("delete", reference, error)
         })
-    }
-
-    /// Removes a blob from the repository of `reference`.
-    ///
-    /// # Errors
-    /// As [`Client::delete`].
-    pub fn delete_blob(&self, reference: &Reference, digest: &Digest) -> Result<()> {
-        let endpoint = self.0.settings.registries.push(reference)?;
-        let path = endpoint.path(&format!("blobs/{digest}"));
-        self.remove(&endpoint, path).map_err(|fault| wrap("delete a blob of", reference.name(), fault.error))
     }
 
     fn remove(&self, endpoint: &Endpoint, path: String) -> Tried<()> {

@@ -260,7 +260,6 @@ const SET_STRING: u32 = 1;
 const SET_FD: u32 = 5;
 const CMD_CREATE: u32 = 6;
 const CMD_RECONFIGURE: u32 = 7;
-const CMD_CREATE_EXCL: u32 = 8;
 
 /// Sets the option `key`, which takes no value.
 ///
@@ -292,14 +291,6 @@ pub fn fsconfig_fd(context: BorrowedFd<'_>, key: &str, value: BorrowedFd<'_>) ->
 /// As fsconfig(2); see [`fs_log`] for the file system's own words.
 pub fn fsconfig_create(context: BorrowedFd<'_>) -> Result<()> {
     fsconfig(context, CMD_CREATE, None, None, 0)
-}
-
-/// As [`fsconfig_create`], but never shares an existing file system (kernel 6.6).
-///
-/// # Errors
-/// `EBUSY` where one exists; `EOPNOTSUPP` before 6.6.
-pub fn fsconfig_create_excl(context: BorrowedFd<'_>) -> Result<()> {
-    fsconfig(context, CMD_CREATE_EXCL, None, None, 0)
 }
 
 /// Applies the options to the file system that [`fspick`] found.

@@ -33,14 +33,6 @@ pub fn socket_route() -> Result<OwnedFd> {
 /// From linux/netlink.h; `libc` lacks it for some targets.
 const NETLINK_GET_STRICT_CHK: libc::c_int = 12;
 
-/// Subscribes `socket` to the multicast group `group` of its protocol (`RTNLGRP_*`).
-///
-/// # Errors
-/// Those of setsockopt(2).
-pub fn add_membership(socket: &OwnedFd, group: u32) -> Result<()> {
-    set_option(socket, libc::NETLINK_ADD_MEMBERSHIP, group as libc::c_int)
-}
-
 fn set_option(socket: &OwnedFd, option: libc::c_int, value: libc::c_int) -> Result<()> {
     // SAFETY: the option value is a live `c_int` and its size is passed along.
     let done = unsafe {

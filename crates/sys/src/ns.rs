@@ -1,6 +1,6 @@
 //! Namespaces: made with unshare(2) or clone3(2), joined with setns(2).
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::error::check;
 use crate::{Errno, Error, Result};
@@ -9,7 +9,7 @@ use crate::{Errno, Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Namespaces(u64);
 
-#[allow(missing_docs)] // the names are namespaces(7)'s
+#[allow(missing_docs, reason = "the names are namespaces(7)'s")]
 impl Namespaces {
     pub const NONE: Namespaces = Namespaces(0);
     pub const MOUNT: Namespaces = Namespaces(libc::CLONE_NEWNS as u64);
@@ -134,22 +134,6 @@ pub fn kind_of(fd: BorrowedFd<'_>) -> Result<Namespaces> {
     } else {
         Err(Error::new("ioctl(NS_GET_NSTYPE)", "", Errno(libc::EINVAL)))
     }
-}
-
-/// The user namespace that owns the namespace `fd`, ioctl NS_GET_USERNS (since 4.9).
-///
-/// # Errors
-/// EPERM if it is outside the caller's user namespace.
-pub fn owner_of(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
-    const NS_GET_USERNS: libc::c_ulong = 0xb701;
-    // SAFETY: NS_GET_USERNS takes no argument and returns a new descriptor (close-on-exec).
-    let new = check(
-        libc::c_long::from(unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_USERNS as _) }),
-        "ioctl(NS_GET_USERNS)",
-        String::new,
-    )?;
-    // SAFETY: the descriptor was just made and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
 }
 
 /// Names the UTS namespace's host, sethostname(2).

@@ -404,28 +404,6 @@ pub fn set_keep_capabilities(keep: bool) -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, "prctl(PR_SET_KEEPCAPS)", keep.into()).map(drop)
 }
 
-/// Sets the securebits flags of capabilities(7), PR_SET_SECUREBITS.
-///
-/// # Errors
-/// EPERM without CAP_SETPCAP or for a locked bit.
-pub fn set_securebits(bits: u32) -> Result<()> {
-    prctl(libc::PR_SET_SECUREBITS, "prctl(PR_SET_SECUREBITS)", bits.into()).map(drop)
-}
-
-/// The securebits flags of capabilities(7), PR_GET_SECUREBITS.
-///
-/// # Errors
-/// None in practice.
-pub fn securebits() -> Result<u32> {
-    prctl(libc::PR_GET_SECUREBITS, "prctl(PR_GET_SECUREBITS)", 0).map(|bits| bits as u32)
-}
-
-/// Names this process as ps(1) shows it, PR_SET_NAME; cut to 15 bytes.
-pub fn set_name(name: &CStr) {
-    // SAFETY: PR_SET_NAME reads at most 16 bytes of a C string.
-    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
-}
-
 /// Sets the execution domain and returns the old one, personality(2).
 ///
 /// # Errors

@@ -129,12 +129,4 @@ impl Settings {
         unsafe { libc::cfmakeraw(&mut raw) };
         Settings(raw)
     }
-
-    /// These settings without the change of "\n" to "\r\n" on output.
-    #[must_use]
-    pub fn without_newline_translation(&self) -> Settings {
-        let mut changed = self.0;
-        changed.c_oflag &= !libc::ONLCR;
-        Settings(changed)
-    }
 }

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use taru_oci::media;
-use taru_registry::{Proxies, Registries};
+use taru_registry::{Credentials, Proxies, Registries};
 use taru_stdx::Kind;
 
 use crate::server::{Server, client_with};
@@ -80,7 +80,8 @@ fn docker_io_is_where_docker_has_it() {
     });
     client.resolve(&"debian".parse().unwrap()).unwrap_err();
     client.search("docker.io", "x", 1).unwrap_err();
-    client.ping("index.docker.io").unwrap_err();
+    let nobody = Credentials::Password { user: "anna".into(), password: "pw".into() };
+    client.login("index.docker.io", &nobody).unwrap_err();
     let asked: Vec<String> = proxy.seen().iter().map(|r| format!("{} {}", r.method, r.target)).collect();
     assert_eq!(
         asked,

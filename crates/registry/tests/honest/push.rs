@@ -44,10 +44,6 @@ fn what_is_pushed_is_pulled() {
         let again =
             client.push_blob(&reference, &mut Cursor::new(&content), &manifest.layers[0], None).unwrap();
         assert_eq!(again, Pushed::Present);
-        assert_eq!(
-            client.has_blob(&reference, &manifest.layers[0].digest).unwrap(),
-            Some(content.len() as u64)
-        );
     }
 }
 
@@ -147,7 +143,10 @@ fn one_piece_that_is_cut_is_sent_in_chunks() {
     let client = client_with(|_| {});
     let reference = name(format!("{host}/large:1"));
     assert_eq!(client.push_blob(&reference, &mut Cursor::new(&content), &blob, None).unwrap(), Pushed::Sent);
-    assert_eq!(client.has_blob(&name(registry.name("large:1")), &blob.digest).unwrap(), Some(blob.size));
+    let again = client_with(|_| {});
+    let reference = name(registry.name("large:1"));
+    let pushed = again.push_blob(&reference, &mut Cursor::new(&content), &blob, None).unwrap();
+    assert_eq!(pushed, Pushed::Present);
 }
 
 #[test]
@@ -161,5 +160,4 @@ fn manifests_are_deleted_by_digest() {
     assert_eq!(e.kind(), Kind::Unsupported, "{e:?}");
     client.delete(&reference.with_digest(digest)).unwrap();
     assert_eq!(client.resolve(&reference).unwrap_err().kind(), Kind::NotFound);
-    client.delete_blob(&reference, &Digest::of(&noise(1000))).unwrap();
 }
