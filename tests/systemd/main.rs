@@ -1,6 +1,6 @@
 //! Under a systemd that is the first process, on cgroup v2: its driver as root, and an ordinary user's limits in
 //! what systemd delegates. `cargo xtask vm --systemd test` boots such a machine; elsewhere these are skips.
-#![allow(clippy::unwrap_used)] // a test
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -73,7 +73,7 @@ pub(crate) fn check(options: &Options) -> Result<()> {
 ///
 /// # Errors
 /// Any error of writing. Names are given last, all or none.
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "each is another thing of the build that it needs")]
 pub(crate) fn finish(
     engine: &Engine,
     lease: &Lease,

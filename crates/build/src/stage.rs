@@ -114,7 +114,6 @@ pub(crate) enum Sharing {
 
 /// Files to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct CopyStep {
     /// ADD: archives are unpacked, URLs fetched.
     pub add: bool,

@@ -1,5 +1,5 @@
 //! Limits that bite: each is set, something runs against it, and the kernel's own counters tell.
-#![allow(clippy::unwrap_used)] // a test
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 

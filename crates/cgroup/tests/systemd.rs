@@ -1,5 +1,5 @@
 //! The systemd driver against a real systemd: the system's for root, else the user's own. Skipped where there is none.
-#![allow(clippy::unwrap_used)] // a test
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

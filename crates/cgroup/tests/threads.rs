@@ -1,5 +1,5 @@
 //! Single threads in groups of their own. Alone in its file, because this process itself is moved.
-#![allow(clippy::unwrap_used)] // a test
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 

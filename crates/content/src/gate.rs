@@ -21,7 +21,7 @@ pub(crate) struct Gate {
 
 /// A lock; given up when dropped.
 #[derive(Debug)]
-pub(crate) struct Held(#[allow(dead_code)] File);
+pub(crate) struct Held(#[expect(dead_code, reason = "dropping it is all it is for")] File);
 
 impl Gate {
     pub(crate) fn new(dir: &Path) -> Gate {

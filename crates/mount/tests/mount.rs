@@ -1,6 +1,6 @@
 //! Mounts against the kernel, each test in a mount namespace of its own.
 
-#![allow(clippy::unwrap_used)] // a failing helper fails the test
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,6 @@
 //! The procfs handle against a procfs, against what only looks like one, and against covered entries.
 
-#![allow(clippy::unwrap_used)] // a failing helper fails the test
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;

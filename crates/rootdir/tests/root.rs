@@ -1,6 +1,6 @@
 //! Both resolvers against the same trees and the same attacker: what one finds the other finds.
 
-#![allow(clippy::unwrap_used)] // a failing helper fails the test
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -1,6 +1,6 @@
 //! The fallbacks, with openat2(2) taken away by a seccomp filter: as an old kernel answers, and as a sandbox.
 
-#![allow(clippy::unwrap_used)] // a failing helper fails the test
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;

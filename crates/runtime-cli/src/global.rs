@@ -46,7 +46,7 @@ pub struct Global {
 
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the options' values")]
 pub enum LogFormat {
     Text,
     Json,
@@ -54,7 +54,7 @@ pub enum LogFormat {
 
 /// `--log-level`, most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the options' values")]
 pub enum LogLevel {
     Error,
     #[value(alias = "warn")]
@@ -65,7 +65,7 @@ pub enum LogLevel {
 
 /// `--cgroup-manager`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the options' values")]
 pub enum CgroupManager {
     Cgroupfs,
     Systemd,

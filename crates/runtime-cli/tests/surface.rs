@@ -1,5 +1,5 @@
 //! The surface that engines and people see, as far as it needs no container.
-#![allow(clippy::unwrap_used)] // a test may
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::fs;
 use std::io::Read;

@@ -60,7 +60,7 @@ pub struct Linux {
 /// Which kinds of control groups can be made.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)] // the names are the specification's
+#[allow(missing_docs, reason = "the names are the specification's")]
 pub struct Cgroup {
     pub v1: bool,
     pub v2: bool,
@@ -72,7 +72,7 @@ pub struct Cgroup {
 /// Which words of a seccomp profile are understood.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)] // the names are the specification's
+#[allow(missing_docs, reason = "the names are the specification's")]
 pub struct Seccomp {
     pub enabled: bool,
     pub actions: Vec<&'static str>,
@@ -91,7 +91,7 @@ pub struct Enabled {
 
 /// What of cache and memory bandwidth allocation can be asked for.
 #[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)] // the names are the specification's
+#[allow(missing_docs, reason = "the names are the specification's")]
 pub struct IntelRdt {
     pub enabled: bool,
     pub schemata: bool,
@@ -100,7 +100,7 @@ pub struct IntelRdt {
 
 /// Words of a memory policy.
 #[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)] // the names are the specification's
+#[allow(missing_docs, reason = "the names are the specification's")]
 pub struct MemoryPolicy {
     pub modes: Vec<&'static str>,
     pub flags: Vec<&'static str>,

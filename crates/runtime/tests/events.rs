@@ -1,5 +1,5 @@
 //! Usage and lack of memory of a real group of processes.
-#![allow(clippy::unwrap_used)] // a test may
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The processes of a container that has no control group.
-#![allow(clippy::unwrap_used)] // a test may
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use taru_runtime::ps::pids;
 use taru_runtime::state::{Process, State, Store};

@@ -1,5 +1,5 @@
 //! The store of records on a real directory: exclusive ids, kills at any point, foreign and broken content.
-#![allow(clippy::unwrap_used)] // a test may
+#![allow(clippy::unwrap_used, reason = "a test may")]
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 /// The little-endian forms of MIPS and PowerPC are architectures of their own to the kernel, with the tables
 /// of their big-endian siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Arch {
     X86_64,
     X86,

@@ -77,7 +77,7 @@ pub(crate) const EPERM: u32 = 1;
 
 /// How an argument is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Op {
     Ne,
     Lt,

@@ -1,6 +1,6 @@
 //! The same profile through libseccomp and through us: both programs give the same verdict on every call.
 
-#![allow(clippy::unwrap_used)] // a test fails by panicking, in its helpers too
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod oracle;
 

@@ -3,7 +3,7 @@
 //! Each test starts this test executable again as the process under the filter ([`child`]), which loads a
 //! profile and executes a small C program that makes the calls.
 
-#![allow(clippy::unwrap_used)] // a test fails by panicking, in its helpers too
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,6 +1,6 @@
 //! Profiles as people and programs write them, well and badly.
 
-#![allow(clippy::unwrap_used)] // a test fails by panicking, in its helpers too
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use taru_seccomp::{Action, Arch, Op, Profile, compile};
 use taru_stdx::Kind;

@@ -5,7 +5,7 @@
 //! powerpc, ppc64, riscv64 and s390x. Without it the numbers of this machine's own headers
 //! (`linux-libc-dev`) are compared with the table.
 
-#![allow(clippy::unwrap_used)] // a test fails by panicking, in its helpers too
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

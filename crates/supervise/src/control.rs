@@ -84,7 +84,10 @@ impl Frame<'_> {
     ///
     /// # Errors
     /// The bytes are no frame.
-    #[allow(clippy::result_unit_err)] // there is one way to be no frame, and one thing to do about it
+    #[allow(
+        clippy::result_unit_err,
+        reason = "there is one way to be no frame, and one thing to do about it"
+    )]
     pub fn parse(bytes: &[u8]) -> std::result::Result<Option<(Frame<'_>, usize)>, ()> {
         let [kind, high, low, rest @ ..] = bytes else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes([*high, *low]));

@@ -8,7 +8,7 @@ pub use taru_stdx::Errno;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The error numbers of errno(3) that taru tells apart, without their `E`.
-#[allow(missing_docs)] // the names are errno(3)'s
+#[allow(missing_docs, reason = "the names are errno(3)'s")]
 pub mod errno {
     use super::Errno;
 

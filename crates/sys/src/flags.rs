@@ -82,7 +82,7 @@ macro_rules! flags {
 
         impl std::fmt::Debug for $Name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                #[allow(unused_mut)]
+                #[allow(unused_mut, reason = "a set may have no flags yet")]
                 let mut left = self.0;
                 let mut names: Vec<&str> = Vec::new();
                 $(
@@ -104,7 +104,7 @@ macro_rules! flags {
 pub(crate) use flags;
 
 #[cfg(test)]
-#[allow(unreachable_pub, dead_code)] // the macro is written for public sets
+#[allow(unreachable_pub, dead_code, reason = "the macro is written for public sets")]
 mod tests {
     flags! {
         /// Two flags.

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{Error, Result, check, errno};
 
 /// The events to be told of; the bits of `<sys/inotify.h>`.
-#[allow(missing_docs)] // the names are inotify(7)'s
+#[allow(missing_docs, reason = "the names are inotify(7)'s")]
 pub mod mask {
     pub const MODIFY: u32 = libc::IN_MODIFY;
     pub const CREATE: u32 = libc::IN_CREATE;

@@ -7,7 +7,7 @@ use crate::error::{Result, check};
 use crate::memory::Code;
 
 /// What to wait for, and what was seen. The bits of `<poll.h>`.
-#[allow(missing_docs)] // the names are poll(2)'s
+#[allow(missing_docs, reason = "the names are poll(2)'s")]
 pub mod events {
     pub const IN: i16 = libc::POLLIN;
     pub const PRI: i16 = libc::POLLPRI;

@@ -1,6 +1,6 @@
 //! The file calls against the kernel, in a directory of their own.
 
-#![allow(clippy::unwrap_used)] // a failing helper fails the test
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
 //! `taru build`: what it makes of Dockerfiles, beside buildah; caches, secrets, failures, attacks. Each in a sandbox.
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 #[path = "build/attacks.rs"]
 mod attacks;

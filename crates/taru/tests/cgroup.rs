@@ -1,5 +1,5 @@
 //! `taru cgroup`: the talk's demonstrations, judged by the kernel's own counters, and each verb.
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
 //! `taru run` and its siblings, as root and as an ordinary user, each in a sandbox with a leak check.
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! `taru unshare`, `enter`, `chroot`, `idmap` and `check`: the talk's demonstrations, and the same results as util-linux's tools.
 
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! Each test is a thread with mount and network namespaces of its own and an empty /run: the host's
 //! names and links are never touched.
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,6 +1,6 @@
 //! Images as files, against the tools that others write and read them with, and against those who mean harm.
 
-#![allow(clippy::unwrap_used)] // a test
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod bootstrap;
 mod hostile;

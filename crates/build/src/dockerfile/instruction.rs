@@ -11,7 +11,7 @@ use super::words::{self, Flags};
 
 /// An instruction but FROM, as it stands: nothing is expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the Dockerfile's")]
 pub(crate) enum Instruction {
     /// COPY and ADD.
     Copy(Copy),
@@ -43,7 +43,6 @@ pub(crate) struct Command {
 
 /// COPY or ADD.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct Copy {
     /// ADD.
     pub add: bool,
@@ -90,7 +89,7 @@ pub(crate) struct Run {
 
 /// Whose network a RUN has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the Dockerfile's")]
 pub(crate) enum Network {
     #[default]
     Default,

@@ -2,7 +2,7 @@
 
 /// An instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the Dockerfile's")]
 pub(crate) enum Keyword {
     Add,
     Arg,

@@ -6,7 +6,7 @@ use super::keyword::nearest;
 
 /// What is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the Dockerfile's")]
 pub(crate) enum MountKind {
     Bind,
     Cache,

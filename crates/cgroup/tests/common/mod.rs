@@ -1,6 +1,6 @@
 //! A group of a test's own, and processes in it.
-#![allow(dead_code)] // each test binary uses its part
-#![allow(clippy::unwrap_used)] // a test
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
 //! The store's promises, on the real file system.
-#![allow(clippy::unwrap_used)] // what tests share is a test, too
+#![allow(clippy::unwrap_used, reason = "what tests share is a test, too")]
 
 mod damage;
 mod hostile;

@@ -34,7 +34,7 @@ impl<'a> Event<'a> {
 
 /// Usage of all controllers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Stats {
     pub cpu: Cpu,
     pub cpuset: Cpuset,
@@ -50,7 +50,7 @@ pub struct Stats {
 
 /// CPU time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Cpu {
     pub usage: CpuUsage,
     pub throttling: Throttling,
@@ -60,7 +60,7 @@ pub struct Cpu {
 
 /// CPU time in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct CpuUsage {
     #[serde(skip_serializing_if = "is_zero")]
     pub total: u64,
@@ -77,7 +77,7 @@ pub struct CpuUsage {
 /// Periods of the bandwidth limit, and nanoseconds waited for the next.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Throttling {
     #[serde(skip_serializing_if = "is_zero")]
     pub periods: u64,
@@ -89,7 +89,7 @@ pub struct Throttling {
 
 /// CPUs and memory nodes in force.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Cpuset {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cpus: Vec<u16>,
@@ -99,7 +99,7 @@ pub struct Cpuset {
 
 /// Memory in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Memory {
     #[serde(skip_serializing_if = "is_zero")]
     pub cache: u64,
@@ -117,7 +117,7 @@ pub struct Memory {
 
 /// A usage, its limit, its highest value, and how often the limit was met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -130,7 +130,7 @@ pub struct Entry {
 
 /// Processes and threads; no limit is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Pids {
     #[serde(skip_serializing_if = "is_zero")]
     pub current: u64,
@@ -141,7 +141,7 @@ pub struct Pids {
 /// Block devices.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Blkio {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub io_service_bytes_recursive: Vec<BlkioEntry>,
@@ -153,7 +153,7 @@ pub struct Blkio {
 
 /// A number of bytes or operations on one device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct BlkioEntry {
     #[serde(skip_serializing_if = "is_zero")]
     pub major: u64,
@@ -166,7 +166,7 @@ pub struct BlkioEntry {
 
 /// Pressure: the share of time in which some processes, or all, waited.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct Psi {
     pub some: PsiData,
     pub full: PsiData,
@@ -174,7 +174,7 @@ pub struct Psi {
 
 /// Percent of the last 10, 60 and 300 seconds, and microseconds in all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[allow(missing_docs)] // the names are runc's
+#[allow(missing_docs, reason = "the names are runc's")]
 pub struct PsiData {
     pub avg10: f64,
     pub avg60: f64,
@@ -182,7 +182,7 @@ pub struct PsiData {
     pub total: u64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }

@@ -57,7 +57,7 @@ pub struct ProcessPlan {
 
 /// The five sets of capabilities(7).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // the names are capabilities(7)'s
+#[allow(missing_docs, reason = "the names are capabilities(7)'s")]
 pub struct CapabilityPlan {
     pub bounding: Capabilities,
     pub effective: Capabilities,

@@ -93,7 +93,7 @@ pub struct Namespace {
 /// The eight kinds of namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // the names are the specification's
+#[allow(missing_docs, reason = "the names are the specification's")]
 pub enum NamespaceKind {
     User,
     Mount,

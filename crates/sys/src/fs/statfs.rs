@@ -11,7 +11,7 @@ use crate::flags::flags;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FsType(pub u64);
 
-#[allow(missing_docs)] // the names are those of /proc/filesystems
+#[allow(missing_docs, reason = "the names are those of /proc/filesystems")]
 impl FsType {
     pub const PROC: FsType = FsType(0x9fa0);
     pub const SYSFS: FsType = FsType(0x6265_6572);

@@ -56,7 +56,7 @@ mod wait;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-#[allow(missing_docs)] // the help of a verb stands on its `Args`
+#[allow(missing_docs, reason = "the help of a verb stands on its `Args`")]
 pub enum Command {
     Attach(attach::Args),
     Build(Box<build::Args>),

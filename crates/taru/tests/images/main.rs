@@ -1,6 +1,6 @@
 //! The verbs of images against a real registry, skopeo and podman; as root and as an ordinary user, each test in a sandbox
 //! with a leak check.
-#![allow(clippy::unwrap_used)] // the functions around the tests are tests too
+#![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
 mod archives;
 mod damage;
