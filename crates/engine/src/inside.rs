@@ -281,7 +281,8 @@ fn make_ready(engine: &Engine, record: &Record) -> Result<Made> {
     let made = prepare::bundle_at(engine, &quiet, &engine.dirs.bundle(&id), &id)
         .and_then(|bundle| engine.runtime.create(&id, &bundle));
     let mut ready = Made { id, shown: None, guardian, _lock: lock };
-    match made.and_then(|()| engine.runtime.show(&ready.id)) {
+    let made = made.and_then(|()| engine.runtime.show(&ready.id));
+    match made.context(|| format!("enter the files of `{}`", record.name)) {
         Ok(shown) => {
             ready.shown = shown;
             Ok(ready)

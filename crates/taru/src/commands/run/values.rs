@@ -17,7 +17,10 @@ pub(super) fn bind(text: &str) -> Result<Bind> {
     let (source, destination, writable) = match parts[..] {
         [source, destination] | [source, destination, "rw"] => (source, destination, true),
         [source, destination, "ro"] => (source, destination, false),
-        _ => return Err(Error::invalid(format!("bind `{text}`")).hint("--bind SRC:DST or --bind SRC:DST:ro")),
+        _ => {
+            return Err(Error::invalid(format!("bind `{text}`: it is not a source and a destination"))
+                .hint("--bind SRC:DST or --bind SRC:DST:ro"));
+        }
     };
     let destination = PathBuf::from(destination);
     if !destination.is_absolute() {
