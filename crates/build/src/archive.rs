@@ -3,23 +3,29 @@
 //! ADD unpacks what is recognised by its content alone: gzip, zstd, xz and plain tar.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use taru_oci::limits;
+use taru_snapshot::attribute::is_kept;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{Device, FileType};
+use taru_tar::{self as tar, Reader};
 
-use crate::assembly::{Assembly, Content};
+use crate::assembly::{Assembly, Content, Spool};
 use crate::copy::Rules;
+use crate::pattern::Ignore;
 use crate::scratch::nameless;
+use crate::tree::Tree;
 
-/// Where the magic of a tar header stands (pax, "ustar").
-const MAGIC_AT: usize = 257;
 /// The first bytes that tell.
-const START: usize = 512;
+const START: usize = tar::BLOCK;
 
 /// What an archive is compressed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,19 +50,9 @@ pub(crate) fn is_archive(start: &[u8]) -> bool {
     packed(start) != Packed::Plain || is_tar(start)
 }
 
-/// A tar header says so; one of before 1988 at least has a right checksum.
+/// A header with a right checksum. (Zeros, which are a tar of nothing, may be anything.)
 fn is_tar(start: &[u8]) -> bool {
-    if start.get(MAGIC_AT..MAGIC_AT + 5) == Some(b"ustar") {
-        return true;
-    }
-    let Some(block) = start.get(..START) else { return false };
-    let header = tar::Header::from_byte_slice(block);
-    let sum: u32 = block
-        .iter()
-        .enumerate()
-        .map(|(at, b)| if (148..156).contains(&at) { u32::from(b' ') } else { u32::from(*b) })
-        .sum();
-    block.iter().any(|b| *b != 0) && header.cksum().is_ok_and(|told| told == sum)
+    tar::is_start(start) && start.iter().any(|b| *b != 0)
 }
 
 /// The stream without its compression.
@@ -75,146 +71,44 @@ fn plain<'a>(stream: impl BufRead + 'a, packed: Packed) -> Result<Box<dyn Read +
     })
 }
 
-/// Bytes that may be read for the headers of one entry: its name, the text of its link, its extended header and the map of
-/// its holes may each be as large as one of them. The reader of tars holds them in memory, and asks nobody how large.
-const HEADERS: u64 = 4 * limits::TAR_EXTENSION;
-
-/// A reader that gives no more bytes than it was allowed.
-struct Metered<'a, R> {
-    inner: R,
-    left: &'a Cell<u64>,
-}
-
-impl<R: Read> Read for Metered<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = u64::try_from(buffer.len()).unwrap_or(u64::MAX).min(self.left.get());
-        if wanted == 0 && !buffer.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("more than {HEADERS} bytes of headers of one entry"),
-            ));
-        }
-        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-        let count = self.inner.read(buffer.get_mut(..wanted).unwrap_or_default())?;
-        self.left.set(self.left.get().saturating_sub(count as u64));
-        Ok(count)
-    }
-}
-
-impl<R: Seek> Seek for Metered<'_, R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
-    }
-}
-
-/// What is wrong with an archive that cannot be read on.
-fn broken(what: &str, e: io::Error) -> Error {
-    let kind = match e.kind() {
-        io::ErrorKind::FileTooLarge => Kind::Limit,
-        _ => Kind::Invalid,
-    };
-    Error::new(kind, what).because(e)
-}
-
-/// A number of a header; one that is not told (blank) is `otherwise`.
-fn number(field: &[u8], number: io::Result<u64>, otherwise: u32) -> Result<u32> {
-    if field.iter().all(|b| matches!(b, 0 | b' ')) && !field.is_empty() {
-        return Ok(otherwise);
-    }
-    let number = number.map_err(|e| Error::invalid("read a number of its header").because(e))?;
-    u32::try_from(number)
-        .map_err(|e| Error::invalid(format!("read the number {number} of its header")).because(e))
-}
-
-/// The device of a header.
-fn device(header: &tar::Header) -> Result<Device> {
-    let half = |half: io::Result<Option<u32>>| match half {
-        Ok(Some(half)) => Ok(half),
-        Ok(None) => Err(Error::invalid("read the number of its device: there is none")),
-        Err(e) => Err(Error::invalid("read the number of its device").because(e)),
-    };
-    Ok(Device::new(half(header.device_major())?, half(header.device_minor())?))
-}
-
-/// Whether entries of this type mean something outside a dump of tapes.
-fn is_known(kind: tar::EntryType) -> bool {
-    use tar::EntryType as T;
-    matches!(
-        kind,
-        T::Regular
-            | T::Continuous
-            | T::GNUSparse
-            | T::Directory
-            | T::Symlink
-            | T::Link
-            | T::Fifo
-            | T::Char
-            | T::Block
-    )
-}
-
-/// Unpacks the archive on `stream` into an empty directory of ours, as files of ours.
+/// Unpacks the archive on `stream` into `dir`, an empty directory of ours, as files of ours. `tmp` is for what is on the way.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for what is no archive; [`Kind::Limit`] for one larger than [`limits::CONTEXT`], or of more entries than
 /// [`limits::CONTEXT_ENTRIES`]; any error of the file system.
-pub(crate) fn unpack(stream: &mut dyn BufRead, dir: &Path) -> Result<()> {
+pub(crate) fn unpack(stream: &mut dyn BufRead, dir: &Path, tmp: &Path) -> Result<()> {
     let what = || "unpack the context";
-    let start = stream.fill_buf().context(what)?.to_vec();
-    let left = Cell::new(HEADERS);
-    let mut archive = tar::Archive::new(Metered { inner: plain(stream, packed(&start))?, left: &left });
-    archive.set_preserve_permissions(true);
-    archive.set_preserve_mtime(true);
-    archive.set_unpack_xattrs(false);
-    let (mut count, mut bytes) = (0u64, 0u64);
-    let mut entries = archive.entries().context(what)?;
-    loop {
-        left.set(HEADERS);
-        let Some(entry) = entries.next() else { break };
-        let mut entry = entry.map_err(|e| broken(what(), e))?;
-        left.set(u64::MAX);
-        count += 1;
-        bytes = bytes.saturating_add(entry.size());
-        too_many(what(), count)?;
-        too_large(what(), bytes)?;
-        let kind = entry.header().entry_type();
-        let path = entry.path().map(|p| p.display().to_string()).unwrap_or_default();
-        let name = || format!("{}: `{}`", what(), path.escape_debug());
-        // Devices mean nothing in a context, and only root could make them.
-        let is_left_out =
-            kind.is_character_special() || kind.is_block_special() || kind.is_pax_global_extensions();
-        if !is_left_out {
-            if !is_known(kind) {
-                return Err(unknown(name(), kind));
-            }
-            // Entries that lead out of the directory are left out by `unpack_in`.
-            entry.unpack_in(dir).context(name)?;
-        }
-        // What is left of it would count as headers of the next.
-        io::copy(&mut entry, &mut io::sink()).context(name)?;
-    }
-    Ok(())
+    let packed = packed(stream.fill_buf().context(what)?);
+    let file = copy(&mut plain(stream, packed)?, &[], tmp).context(what)?;
+    let nothing = Ignore::default();
+    let rules = Rules {
+        owner: None,
+        chmod: None,
+        ignore: &nothing,
+        exclude: Ignore::default(),
+        keeps_owners: false,
+        now: 0,
+        sets_times: false,
+        place: "the archive",
+    };
+    let mut assembly = Assembly::new(Arc::new(Tree::empty()));
+    // Nothing else tells where a stream ends.
+    let (reader, position) = file.reader();
+    extract_from((reader.needs_end(), position), &mut assembly, &file, "/", &rules).context(what)?;
+    assembly.plant(dir).context(what)
 }
 
-fn too_many(what: &str, count: u64) -> Result<()> {
-    match count > limits::CONTEXT_ENTRIES {
-        true => {
-            Err(Error::new(Kind::Limit, format!("{what}: more than {} entries", limits::CONTEXT_ENTRIES)))
-        }
-        false => Ok(()),
+/// Copies `start`, and what comes after it, into a file in `tmp`.
+fn copy(stream: &mut dyn Read, start: &[u8], tmp: &Path) -> Result<Spooled> {
+    let what = || "unpack an archive";
+    let mut out = nameless(tmp)?;
+    out.write_all(start).context(what)?;
+    let rest = (limits::CONTEXT + 1).saturating_sub(start.len() as u64);
+    let copied = io::copy(&mut stream.take(rest), &mut out).context_as(Kind::Invalid, what)?;
+    if copied.saturating_add(start.len() as u64) > limits::CONTEXT {
+        return Err(Error::new(Kind::Limit, format!("{}: more than {} bytes", what(), limits::CONTEXT)));
     }
-}
-
-fn too_large(what: &str, bytes: u64) -> Result<()> {
-    match bytes > limits::CONTEXT {
-        true => Err(Error::new(Kind::Limit, format!("{what}: more than {} bytes", limits::CONTEXT))),
-        false => Ok(()),
-    }
-}
-
-fn unknown(name: String, kind: tar::EntryType) -> Error {
-    let kind = std::ascii::escape_default(kind.as_byte());
-    Error::invalid(format!("{name}: it is of the unknown type `{kind}`"))
+    Ok(Spooled(Arc::new(out)))
 }
 
 /// What a file turned out to be: an archive, unpacked into a nameless file.
@@ -242,12 +136,56 @@ pub(crate) fn spool(mut file: File, tmp: &Path) -> Result<Option<Spooled>> {
     if (&mut stream).take(START as u64).read_to_end(&mut start).is_err() || !is_tar(&start) {
         return Ok(None);
     }
-    let mut out = nameless(tmp)?;
-    out.write_all(&start).context(|| "unpack an archive")?;
-    let rest = (limits::CONTEXT + 1).saturating_sub(start.len() as u64);
-    let copied = io::copy(&mut stream.take(rest), &mut out).context(|| "unpack an archive")?;
-    too_large("unpack an archive", copied.saturating_add(start.len() as u64))?;
-    Ok(Some(Spooled(Arc::new(out))))
+    copy(&mut stream, &start, tmp).map(Some)
+}
+
+impl Spooled {
+    /// A reader, and how far it has come.
+    fn reader(&self) -> (Reader<Counted>, Rc<Cell<u64>>) {
+        let at = Rc::new(Cell::new(0));
+        let inner = BufReader::with_capacity(128 << 10, At { file: self.0.clone(), at: 0 });
+        let counted = Counted { inner, at: at.clone() };
+        (Reader::new(counted, limits::CONTEXT_ENTRIES), at)
+    }
+}
+
+/// A file read from a place of its own.
+struct At {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// Tells how far it was read.
+struct Counted {
+    inner: BufReader<At>,
+    at: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.at.set(self.at.get() + count as u64);
+        Ok(count)
+    }
+}
+
+impl BufRead for Counted {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at.set(self.at.get() + count as u64);
+        self.inner.consume(count);
+    }
 }
 
 /// Puts the content of an archive into the directory `dest`.
@@ -260,99 +198,70 @@ pub(crate) fn extract(
     dest: &str,
     rules: &Rules<'_>,
 ) -> Result<()> {
-    let what = || "unpack an archive";
-    let mut file = spooled.0.as_ref();
-    file.seek(SeekFrom::Start(0)).context(what)?;
+    extract_from(spooled.reader(), assembly, spooled, dest, rules).context(|| "unpack an archive")
+}
+
+fn extract_from(
+    (mut reader, position): (Reader<Counted>, Rc<Cell<u64>>),
+    assembly: &mut Assembly,
+    spooled: &Spooled,
+    dest: &str,
+    rules: &Rules<'_>,
+) -> Result<()> {
     let top = assembly.resolve(Path::new(dest))?;
     assembly.make_dirs(&top, &rules.new_dir())?;
-    let left = Cell::new(HEADERS);
-    let mut archive = tar::Archive::new(Metered { inner: file, left: &left });
-    let mut count = 0u64;
-    // Positions, not contents, are kept: the file is read once more when the layer is written.
-    let mut entries = archive.entries_with_seek().context(what)?;
-    loop {
-        left.set(HEADERS);
-        let Some(entry) = entries.next() else { break };
-        let mut entry = entry.map_err(|e| broken(what(), e))?;
-        left.set(u64::MAX);
-        count += 1;
-        too_many(what(), count)?;
-        if entry.header().entry_type().is_pax_global_extensions() {
-            continue;
-        }
-        let path = entry.path().map_err(|e| Error::invalid(what()).because(e))?.into_owned();
-        let name = || format!("{}: `{}`", what(), path.display());
-        let Some(inside) = inside(&path) else {
-            return Err(Error::invalid(format!("{}: it leads out of the archive", name())));
-        };
-        let kind = entry.header().entry_type();
-        if !is_known(kind) {
-            return Err(unknown(name(), kind));
-        }
-        if inside.as_os_str().is_empty() {
-            continue;
-        }
-        let real = assembly.resolve_parent(&Path::new("/").join(&top).join(&inside))?;
-        let parent = real.parent().unwrap_or(Path::new("")).to_owned();
-        assembly.make_dirs(&parent, &rules.new_dir())?;
-        let header = entry.header().clone();
-        let old = header.as_old();
-        let mode = number(&old.mode, header.mode().map(u64::from), 0o644).context(name)? & 0o7777;
-        let uid = number(&old.uid, header.uid(), 0).context(name)?;
-        let gid = number(&old.gid, header.gid(), 0).context(name)?;
-        let mtime = header.mtime().ok().and_then(|time| i64::try_from(time).ok());
-        let mut made = rules.made(Content::Directory, mode, mtime);
-        made.mode = mode;
-        // What an archive says of owners holds, unless others were asked for.
-        made.owner = rules.owner.unwrap_or((uid, gid));
-        let extensions = entry.pax_extensions().context(name)?;
-        for extension in extensions.into_iter().flatten().flatten() {
-            let attribute = extension.key().ok().and_then(|key| key.strip_prefix("SCHILY.xattr."));
-            if let Some(attribute) =
-                attribute.filter(|a| *a == "security.capability" || a.starts_with("user."))
-            {
-                made.attributes.push((attribute.into(), extension.value_bytes().to_vec()));
-            }
-        }
-        let link = || -> Result<PathBuf> {
-            let target = entry.link_name().context(name)?;
-            Ok(target.map(|t| t.into_owned()).unwrap_or_default())
-        };
-        made.content = match kind {
-            tar::EntryType::Directory => Content::Directory,
-            tar::EntryType::Symlink => Content::Symlink(link()?),
-            tar::EntryType::Link => {
-                let target = link()?;
-                let Some(target) = self::inside(&target) else {
-                    return Err(Error::invalid(format!("{}: its link leads out of the archive", name())));
-                };
-                let target = assembly.resolve_parent(&Path::new("/").join(&top).join(target))?;
-                let linked = assembly.hardlink(target, made).context(name)?;
-                assembly.put(real, linked).context(name)?;
-                continue;
-            }
-            tar::EntryType::Fifo => Content::Node(FileType::Fifo, Device::default()),
-            tar::EntryType::Char | tar::EntryType::Block => {
-                let device = device(&header).context(name)?;
-                let kind = match kind {
-                    tar::EntryType::Char => FileType::CharDevice,
-                    _ => FileType::BlockDevice,
-                };
-                Content::Node(kind, device)
-            }
-            tar::EntryType::GNUSparse => {
-                let mut bytes = Vec::new();
-                (&mut entry).take(limits::SPARSE_IN_ARCHIVE + 1).read_to_end(&mut bytes).context(name)?;
-                if bytes.len() as u64 > limits::SPARSE_IN_ARCHIVE {
-                    return Err(Error::new(Kind::Limit, format!("{}: a sparse file this large", name())));
-                }
-                Content::Bytes(bytes.into())
-            }
-            _ => Content::Spooled(spooled.0.clone(), entry.raw_file_position(), entry.size()),
-        };
-        assembly.put(real, made).context(name)?;
+    while let Some(entry) = reader.entry()? {
+        let name = || format!("unpack `{}`", entry.name());
+        // Positions, not contents, are kept: the file is read once more when the layer is written.
+        put(assembly, &entry, (spooled, position.get()), &top, rules).context(name)?;
     }
     Ok(())
+}
+
+/// Puts an entry, whose content lies at `position` of the archive, below the directory `top`.
+fn put(
+    assembly: &mut Assembly,
+    entry: &tar::Entry,
+    position: (&Spooled, u64),
+    top: &Path,
+    rules: &Rules<'_>,
+) -> Result<()> {
+    let leads_out = |what: &str| Error::invalid(format!("{what} leads out of the archive"));
+    let inside = |path: &[u8]| inside(Path::new(OsStr::from_bytes(path)));
+    let path = inside(&entry.path).ok_or_else(|| leads_out("its path"))?;
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let real = assembly.resolve_parent(&Path::new("/").join(top).join(&path))?;
+    let parent = real.parent().unwrap_or(Path::new("")).to_owned();
+    assembly.make_dirs(&parent, &rules.new_dir())?;
+    let content = match &entry.kind {
+        tar::Kind::Directory | tar::Kind::Link { .. } => Content::Directory,
+        tar::Kind::Symlink { target } => Content::Symlink(OsStr::from_bytes(target).into()),
+        tar::Kind::Fifo => Content::Node(FileType::Fifo, Device::default()),
+        tar::Kind::Character { major, minor } => {
+            Content::Node(FileType::CharDevice, Device::new(*major, *minor))
+        }
+        tar::Kind::Block { major, minor } => {
+            Content::Node(FileType::BlockDevice, Device::new(*major, *minor))
+        }
+        tar::Kind::File { size, pieces } => {
+            let (spooled, offset) = position;
+            Content::Spooled(Spool { file: spooled.0.clone(), offset, size: *size, pieces: pieces.clone() })
+        }
+    };
+    let mut made = rules.made(content, entry.mode, Some(entry.mtime.0));
+    made.mode = entry.mode;
+    // What an archive says of owners holds, unless others were asked for.
+    made.owner = rules.owner.unwrap_or((entry.uid, entry.gid));
+    let kept = entry.xattrs.iter().filter(|(name, _)| is_kept(name));
+    made.attributes = kept.map(|(name, value)| (OsStr::from_bytes(name).to_owned(), value.clone())).collect();
+    if let tar::Kind::Link { target } = &entry.kind {
+        let target = inside(target).ok_or_else(|| leads_out("its link"))?;
+        let target = assembly.resolve_parent(&Path::new("/").join(top).join(target))?;
+        made = assembly.hardlink(target, made)?;
+    }
+    assembly.put(real, made)
 }
 
 /// A path of an archive without `.` and a leading `/`; `None` if it has a `..`.
@@ -371,9 +280,9 @@ fn inside(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::Ignore;
     use crate::scratch::Scratch;
-    use crate::tree::Tree;
+    // The library writes what no reader of ours lets through.
+    use ::tar;
 
     fn header(kind: u8, size: u64) -> tar::Header {
         let mut header = tar::Header::new_ustar();
@@ -399,7 +308,8 @@ mod tests {
         bytes.extend_from_slice(self::header(b'0', 0).as_bytes());
         bytes.resize(bytes.len() + 1024, 0);
         let dir = Scratch::new(&std::env::temp_dir()).unwrap();
-        let unpacked = unpack(&mut &bytes[..], dir.path());
+        let into = Scratch::new(dir.path()).unwrap();
+        let unpacked = unpack(&mut &bytes[..], into.path(), dir.path());
         let mut file = nameless(dir.path()).unwrap();
         file.write_all(&bytes).unwrap();
         file.rewind().unwrap();
@@ -422,7 +332,7 @@ mod tests {
     #[test]
     fn headers_without_end_are_not_held_in_memory() {
         for kind in [b'L', b'K', b'x'] {
-            let large = vec![b'a'; usize::try_from(HEADERS).unwrap()];
+            let large = vec![b'a'; usize::try_from(limits::TAR_EXTENSION + 1).unwrap()];
             for done in read(kind, &large, |_| {}) {
                 let e = done.unwrap_err();
                 assert_eq!(e.kind(), Kind::Limit, "{}", e.chain());
@@ -446,12 +356,9 @@ mod tests {
             (b'M', |_| {}),
         ];
         for (at, (kind, change)) in changes.into_iter().enumerate() {
-            let [unpacked, extracted] = read(kind, b"", change);
-            let e = extracted.unwrap_err();
-            assert_eq!(e.kind(), Kind::Invalid);
-            assert!(e.chain().to_string().contains("`x`"), "{at}: {}", e.chain());
-            // Of owners and devices a context knows nothing.
-            assert_eq!(unpacked.is_err(), at > 3, "{at}");
+            for done in read(kind, b"", change) {
+                assert_eq!(done.unwrap_err().kind(), Kind::Invalid, "{at}");
+            }
         }
         let blank: Change = |h| (h.as_old_mut().uid, h.as_old_mut().gid) = ([0; 8], [b' '; 8]);
         for done in read(b'0', b"content", blank) {

@@ -7,18 +7,24 @@
 //! A directory that is in `below` keeps what it is there, and is written to the tar all the same with exactly that:
 //! a layer that had `tmp/x` without `tmp` would make `/tmp` anew.
 
-use std::collections::{BTreeMap, HashMap};
+mod body;
+mod layer;
+mod plant;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taru_stdx::{Context, Error, Kind, Result};
+use taru_stdx::{Error, Kind, Result};
 use taru_sys::fs::{Device, FileType};
+use taru_tar::Piece;
 
 use crate::tree::{Node, Tree, parts};
+
+use body::{Body, FirstNames};
 
 /// How many links may lead to one another.
 const LINKS: usize = 40;
@@ -30,8 +36,8 @@ pub(crate) enum Content {
     Directory,
     /// A file of a tree.
     File(Arc<Tree>, Node),
-    /// Bytes of a spooled file.
-    Spooled(Arc<File>, u64, u64),
+    /// A part of a file of ours.
+    Spooled(Spool),
     /// Bytes.
     Bytes(Arc<[u8]>),
     /// A link's text.
@@ -40,6 +46,19 @@ pub(crate) enum Content {
     Hardlink(PathBuf),
     /// A device or a pipe.
     Node(FileType, Device),
+}
+
+/// A file's content that lies in a file of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Spool {
+    /// That file.
+    pub file: Arc<File>,
+    /// Where in it.
+    pub offset: u64,
+    /// Bytes of the content, holes included.
+    pub size: u64,
+    /// Where what lies there belongs, if the content has holes.
+    pub pieces: Option<Vec<Piece>>,
 }
 
 /// An entry of the layer.
@@ -51,8 +70,8 @@ pub(crate) struct Entry {
     pub mode: u32,
     /// Its owner and group.
     pub owner: (u32, u32),
-    /// When it was changed: seconds since 1970.
-    pub mtime: i64,
+    /// When it was changed: seconds since 1970, and nanoseconds after that second.
+    pub mtime: (i64, u32),
     /// Its attributes.
     pub attributes: Vec<(OsString, Vec<u8>)>,
 }
@@ -60,7 +79,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// A directory.
     pub(crate) fn directory(mode: u32, owner: (u32, u32), mtime: i64) -> Entry {
-        Entry { content: Content::Directory, mode, owner, mtime, attributes: Vec::new() }
+        Entry { content: Content::Directory, mode, owner, mtime: (mtime, 0), attributes: Vec::new() }
     }
 }
 
@@ -217,6 +236,7 @@ impl Assembly {
     /// # Errors
     /// Any error of reading.
     pub(crate) fn fingerprint(&self, mut part: impl FnMut(&[u8])) -> Result<()> {
+        let mut names = FirstNames::default();
         for (path, entry) in &self.over {
             part(path.as_os_str().as_bytes());
             part(format!("{:o} {} {}", entry.mode, entry.owner.0, entry.owner.1).as_bytes());
@@ -225,15 +245,18 @@ impl Assembly {
                 part(name.as_bytes());
                 part(value);
             }
+            if let Some(first) = names.of(&entry.content, path) {
+                part(b"h");
+                part(first.as_os_str().as_bytes());
+                continue;
+            }
+            if let Some(body) = Body::of(&entry.content)? {
+                part(body.fingerprint()?.as_bytes());
+                continue;
+            }
             match &entry.content {
                 Content::Directory => part(b"d"),
-                Content::File(tree, node) => part(&hash(tree.open(node)?)?),
-                Content::Spooled(file, offset, size) => {
-                    let mut file = file.as_ref();
-                    file.seek(SeekFrom::Start(*offset)).context(|| "read the archive")?;
-                    part(&hash(file.take(*size))?);
-                }
-                Content::Bytes(bytes) => part(&hash(&bytes[..])?),
+                Content::File(..) | Content::Spooled(_) | Content::Bytes(_) => {}
                 Content::Symlink(target) => {
                     part(b"l");
                     part(target.as_os_str().as_bytes());
@@ -257,23 +280,11 @@ impl Assembly {
         Ok(())
     }
 
-    /// Writes the layer as a tar archive, sorted by path; links to other entries last.
-    ///
-    /// # Errors
-    /// Any error of reading what it is made of, and of writing.
-    pub(crate) fn write(mut self, out: &mut dyn Write, clamp: Option<i64>) -> Result<()> {
-        self.add_parents()?;
-        let mut tar = tar::Builder::new(out);
-        tar.sparse(false);
-        let mut names = HashMap::new();
+    /// All entries, sorted by path; links to others last.
+    fn ordered(&self) -> impl Iterator<Item = (&PathBuf, &Entry)> {
         let is_link = |entry: &Entry| matches!(entry.content, Content::Hardlink(_));
-        let entries = self.over.iter().filter(|(_, e)| !is_link(e));
-        for (path, entry) in entries.chain(self.over.iter().filter(|(_, e)| is_link(e))) {
-            let what = || format!("write `/{}` into the layer", path.display());
-            append(&mut tar, path, entry, clamp, &mut names).context(what)?;
-        }
-        tar.into_inner().context(|| "write the layer")?;
-        Ok(())
+        let links = self.over.iter().filter(move |(_, entry)| is_link(entry));
+        self.over.iter().filter(move |(_, entry)| !is_link(entry)).chain(links)
     }
 
     /// Directories of the tree below that something is put into, as they are.
@@ -289,7 +300,7 @@ impl Assembly {
                         content: Content::Directory,
                         mode: node.stat.permissions(),
                         owner: (node.stat.uid, node.stat.gid),
-                        mtime: node.stat.mtime.0,
+                        mtime: node.stat.mtime,
                         attributes: self.below.attributes(&node).unwrap_or_default(),
                     },
                     None => Entry::directory(0o755, (0, 0), 0),
@@ -302,128 +313,6 @@ impl Assembly {
     }
 }
 
-/// The digest of a file's content, behind an `f`.
-fn hash(mut content: impl Read) -> Result<Vec<u8>> {
-    let mut hasher = taru_oci::Hasher::new(taru_oci::Algorithm::Sha256);
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        let count = content.read(&mut buffer).context(|| "read a file that is copied")?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(buffer.get(..count).unwrap_or_default());
-    }
-    Ok(format!("f{}", hasher.finish()).into_bytes())
-}
-
 fn not_a_directory(path: &Path) -> Error {
     Error::invalid(format!("put something into `/{}`: it is no directory", path.display()))
-}
-
-/// The path under which each file of a tree with several names was written first.
-type FirstNames = HashMap<(usize, (usize, Device, u64)), PathBuf>;
-
-fn append(
-    tar: &mut tar::Builder<&mut dyn Write>,
-    path: &Path,
-    entry: &Entry,
-    clamp: Option<i64>,
-    names: &mut FirstNames,
-) -> Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(entry.mode);
-    header.set_uid(entry.owner.0.into());
-    header.set_gid(entry.owner.1.into());
-    let mtime = clamp.map_or(entry.mtime, |limit| entry.mtime.min(limit)).max(0);
-    header.set_mtime(mtime.unsigned_abs());
-    header.set_size(0);
-    let attributes: Vec<(String, &[u8])> = entry
-        .attributes
-        .iter()
-        .filter_map(|(name, value)| Some((format!("SCHILY.xattr.{}", name.to_str()?), value.as_slice())))
-        .collect();
-    if !attributes.is_empty() {
-        let pairs = attributes.iter().map(|(name, value)| (name.as_str(), *value));
-        tar.append_pax_extensions(pairs).context(|| "write its attributes")?;
-    }
-    let write = || "write its entry";
-    match &entry.content {
-        Content::Directory => {
-            header.set_entry_type(tar::EntryType::Directory);
-            let mut name = path.as_os_str().as_bytes().to_vec();
-            name.push(b'/');
-            let name = PathBuf::from(std::ffi::OsStr::from_bytes(&name).to_owned());
-            tar.append_data(&mut header, name, std::io::empty()).context(write)
-        }
-        Content::File(tree, node) => {
-            if node.stat.nlink > 1 {
-                let key = (Arc::as_ptr(tree) as usize, node.identity());
-                if let Some(first) = names.get(&key) {
-                    header.set_entry_type(tar::EntryType::Link);
-                    return tar.append_link(&mut header, path, first).context(write);
-                }
-                names.insert(key, path.to_owned());
-            }
-            let file = tree.open(node)?;
-            // The size of the descriptor that is read: the file may have changed since it was looked at.
-            let size = file.metadata().context(|| "look at it")?.len();
-            regular(tar, &mut header, path, file.take(size), size)
-        }
-        Content::Spooled(file, offset, size) => {
-            let mut file = file.as_ref();
-            file.seek(SeekFrom::Start(*offset)).context(|| "read the archive")?;
-            regular(tar, &mut header, path, file.take(*size), *size)
-        }
-        Content::Bytes(bytes) => regular(tar, &mut header, path, &bytes[..], bytes.len() as u64),
-        Content::Symlink(target) => {
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_mode(0o777);
-            tar.append_link(&mut header, path, target).context(write)
-        }
-        Content::Hardlink(target) => {
-            header.set_entry_type(tar::EntryType::Link);
-            tar.append_link(&mut header, path, target).context(write)
-        }
-        Content::Node(kind, device) => {
-            header.set_entry_type(match kind {
-                FileType::Fifo => tar::EntryType::Fifo,
-                FileType::BlockDevice => tar::EntryType::Block,
-                _ => tar::EntryType::Char,
-            });
-            header.set_device_major(device.major).context(write)?;
-            header.set_device_minor(device.minor).context(write)?;
-            tar.append_data(&mut header, path, std::io::empty()).context(write)
-        }
-    }
-}
-
-fn regular(
-    tar: &mut tar::Builder<&mut dyn Write>,
-    header: &mut tar::Header,
-    path: &Path,
-    content: impl Read,
-    size: u64,
-) -> Result<()> {
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(size);
-    let mut content = Counted { inner: content, left: size };
-    tar.append_data(header, path, &mut content).context(|| "write its content")?;
-    match content.left {
-        0 => Ok(()),
-        left => Err(Error::new(Kind::State, format!("read it: it became {left} bytes shorter meanwhile"))),
-    }
-}
-
-/// Counts what is still to be read: a short file would shift all that follows in the archive.
-struct Counted<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self.left.saturating_sub(count as u64);
-        Ok(count)
-    }
 }

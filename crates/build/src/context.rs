@@ -65,7 +65,7 @@ pub(crate) fn open(options: &Options, input: &mut dyn Read, tmp: &Path) -> Resul
             let start = input.fill_buf().context(|| "read the standard input")?;
             if archive::is_archive(start) {
                 let dir = Scratch::new(tmp)?;
-                archive::unpack(&mut input, dir.path())?;
+                archive::unpack(&mut input, dir.path(), tmp)?;
                 let tree = Tree::directory(dir.path())?;
                 unpacked = Some(dir);
                 tree

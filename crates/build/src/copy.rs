@@ -54,7 +54,7 @@ impl Rules<'_> {
             content,
             mode: self.chmod.map_or(mode, |m| m.apply(mode, node.is_dir())),
             owner: self.owner.unwrap_or(own),
-            mtime: if self.sets_times { self.now } else { node.stat.mtime.0 },
+            mtime: (if self.sets_times { self.now } else { node.stat.mtime.0 }, 0),
             attributes: tree.attributes(node)?,
         }))
     }
@@ -70,7 +70,7 @@ impl Rules<'_> {
             content,
             mode: self.chmod.map_or(mode, |m| m.apply(mode, false)),
             owner: self.owner.unwrap_or((0, 0)),
-            mtime: if self.sets_times { self.now } else { mtime.unwrap_or(self.now) },
+            mtime: (if self.sets_times { self.now } else { mtime.unwrap_or(self.now) }, 0),
             attributes: Vec::new(),
         }
     }

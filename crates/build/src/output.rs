@@ -19,7 +19,6 @@ use crate::cache::Cache;
 use crate::options::{CacheTo, Options, Output};
 use crate::progress::{Event, Progress};
 use crate::root::Root;
-use crate::scratch::nameless;
 use crate::tree::{Tree, visit_below};
 
 /// The annotation of a manifest that names the key of each layer, as a JSON list: the cache in the image.
@@ -73,7 +72,6 @@ pub(crate) fn check(options: &Options) -> Result<()> {
 ///
 /// # Errors
 /// Any error of writing. Names are given last, all or none.
-#[allow(clippy::too_many_arguments, reason = "each is another thing of the build that it needs")]
 pub(crate) fn finish(
     engine: &Engine,
     lease: &Lease,
@@ -82,7 +80,6 @@ pub(crate) fn finish(
     mut image: Image,
     epoch: Option<i64>,
     progress: &dyn Progress,
-    tmp: &Path,
 ) -> Result<Built> {
     let images = engine.images()?;
     // An image of nothing new is as old as its base; one of records alone is the same image again.
@@ -115,7 +112,7 @@ pub(crate) fn finish(
     root.ensure(images, lease)?;
     progress.event(&Event::Image(&digest));
     for output in &options.outputs {
-        make(images, output, options, root, &descriptor, tmp)?;
+        make(images, output, options, root, &descriptor)?;
     }
     for cache in &options.cache_to {
         if let CacheTo::Local(dir) = cache {
@@ -142,7 +139,6 @@ fn make(
     options: &Options,
     root: &Root,
     descriptor: &Descriptor,
-    tmp: &Path,
 ) -> Result<()> {
     let archive = |path: &Option<PathBuf>, format: Format| {
         let image = [(options.tags.clone(), descriptor.clone())];
@@ -160,21 +156,7 @@ fn make(
         Output::Local(dir) => {
             let what = || format!("write the files to `{}`", dir.display());
             std::fs::create_dir_all(dir).context(what)?;
-            let mut spool = nameless(tmp)?;
-            flat(root, images)?.write(&mut spool, None)?;
-            std::io::Seek::rewind(&mut spool).context(what)?;
-            let mut archive = tar::Archive::new(spool);
-            archive.set_preserve_permissions(true);
-            archive.set_preserve_mtime(true);
-            archive.set_overwrite(true);
-            for entry in archive.entries().context(what)? {
-                let mut entry = entry.context(what)?;
-                let kind = entry.header().entry_type();
-                if !kind.is_character_special() && !kind.is_block_special() {
-                    entry.unpack_in(dir).context(what)?;
-                }
-            }
-            Ok(())
+            flat(root, images)?.plant(dir).context(what)
         }
     }
 }
@@ -233,7 +215,7 @@ fn flat(root: &Root, images: &Images) -> Result<Assembly> {
                 content,
                 mode: node.stat.permissions(),
                 owner: (node.stat.uid, node.stat.gid),
-                mtime: node.stat.mtime.0,
+                mtime: node.stat.mtime,
                 attributes: tree.attributes(node)?,
             },
         )?;

@@ -97,7 +97,7 @@ pub fn build(
     build.open_caches(&engine)?;
     build.plan(&engine)?;
     let (root, image) = build.execute()?;
-    output::finish(&engine, &build.lease, options, &root, image, epoch, progress, &build.cache.tmp())
+    output::finish(&engine, &build.lease, options, &root, image, epoch, progress)
 }
 
 /// `SOURCE_DATE_EPOCH`, of a build argument.

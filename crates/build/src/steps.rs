@@ -9,7 +9,7 @@ use taru_registry::Client;
 use taru_stdx::{Context, Error, Result};
 
 use crate::archive;
-use crate::assembly::{Assembly, Content, Entry};
+use crate::assembly::{Assembly, Content, Entry, Spool};
 use crate::cache::Key;
 use crate::copy::{self, Rules};
 use crate::dockerfile::is_url;
@@ -128,8 +128,8 @@ fn add_url(
         }
     }
     let real = copy::file_target(assembly, &step.dest, fetched.name.as_ref(), rules)?;
-    let content = Content::Spooled(Arc::new(fetched.file), 0, fetched.size);
-    assembly.put(real, rules.made(content, 0o600, fetched.modified))
+    let spool = Spool { file: Arc::new(fetched.file), offset: 0, size: fetched.size, pieces: None };
+    assembly.put(real, rules.made(Content::Spooled(spool), 0o600, fetched.modified))
 }
 
 /// The directory that WORKDIR makes, if it is not there.

@@ -8,10 +8,9 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
-use taru_oci::limits;
 use taru_stdx::{Context, Error, Kind as Class, Result};
 use taru_sys::fs::FileType;
-use taru_tar::{self as tar, Piece, Xattrs};
+use taru_tar::{self as tar, Xattrs};
 
 use crate::attribute::{OPAQUE, is_kept};
 use crate::inherit::Below;
@@ -228,13 +227,10 @@ impl<W: Write> Layer<W> {
     fn file(&mut self, file: &File, found: &Found, xattrs: Xattrs) -> Result<()> {
         let size = found.stat.size;
         let what = || format!("read `{}`", found.path.escape_ascii());
-        let runs = extent::data(file, size)?;
-        let held: u64 = runs.iter().map(|(start, end)| end - start).sum();
-        if held == size {
+        let Some(pieces) = extent::pieces(file, size).context(what)? else {
             self.tar.entry(&self.entry(found, tar::Kind::file(size), xattrs))?;
             return self.copy(file, 0, size).context(what);
-        }
-        let pieces = pieces(file, &runs).context(what)?;
+        };
         let kind = tar::Kind::File { size, pieces: Some(pieces.clone()) };
         self.tar.entry(&self.entry(found, kind, xattrs))?;
         for piece in &pieces {
@@ -259,31 +255,6 @@ impl<W: Write> Layer<W> {
         }
         Ok(())
     }
-}
-
-/// The blocks of a sparse file that are not all zero: the same wherever its holes are.
-fn pieces(file: &File, runs: &[(u64, u64)]) -> Result<Vec<Piece>> {
-    const BLOCK: usize = 4096;
-    let mut pieces: Vec<Piece> = Vec::new();
-    let mut block = [0; BLOCK];
-    for &(start, end) in runs {
-        let mut at = start - start % BLOCK as u64;
-        while at < end {
-            let wanted = BLOCK.min(usize::try_from(end - at).unwrap_or(BLOCK));
-            let length = file.read_at(&mut block[..wanted], at).context(|| "read it")?;
-            if block[..length].iter().any(|&b| b != 0) {
-                match pieces.last_mut().filter(|last| last.offset + last.length >= at) {
-                    Some(last) => last.length = at + length as u64 - last.offset,
-                    None => pieces.push(Piece { offset: at, length: length as u64 }),
-                }
-            }
-            at += BLOCK as u64;
-        }
-    }
-    if pieces.len() > limits::SPARSE_PIECES {
-        return Err(Error::new(Class::Limit, "write a sparse file: too many pieces"));
-    }
-    Ok(pieces)
 }
 
 impl<W: Write> Sink for Layer<W> {

@@ -10,7 +10,7 @@ mod check;
 mod copy;
 mod differ;
 mod driver;
-mod extent;
+pub mod extent;
 mod hash;
 mod ids;
 mod inherit;

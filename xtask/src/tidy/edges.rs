@@ -62,6 +62,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "taru-stdx",
             "taru-oci",
+            "taru-tar",
             "taru-sys",
             "taru-rootdir",
             "taru-content",

@@ -1,6 +1,7 @@
 //! What files have besides content and owner: capabilities, access control lists. An image has no id of the host that built it.
 
 use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use taru_testkit::{Grant, sandbox};
 
@@ -72,6 +73,60 @@ fn capabilities_and_acls_of_a_build_are_the_images() {
                     assert!(shown.lines().any(|l| l == line), "{line} of {shown}");
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn holes_and_names_of_files_are_kept() {
+    sandbox(|sandbox| {
+        for world in [World::new(sandbox), World::rootless(sandbox)] {
+            let sparse = fs::File::create(world.context().join("sparse")).unwrap();
+            sparse.set_len(64 << 20).unwrap();
+            sparse.write_all_at(b"data", 32 << 20).unwrap();
+            fs::create_dir(world.context().join("d")).unwrap();
+            fs::rename(world.context().join("sparse"), world.context().join("d/sparse")).unwrap();
+            fs::hard_link(world.context().join("d/sparse"), world.context().join("d/too")).unwrap();
+            let packed = std::process::Command::new("tar")
+                .args(["-cSf", "d.tar", "--owner=0", "--group=0", "d"])
+                .current_dir(world.context())
+                .status();
+            assert!(packed.unwrap().success());
+            let text = World::with_busybox(
+                "COPY d /context\nADD d.tar /archive\n\
+                 RUN mkdir /run && truncate -s 64M /run/sparse && \
+                 echo -n data | dd of=/run/sparse bs=1M seek=32 conv=notrunc && ln /run/sparse /run/too\n\
+                 FROM bb\nCOPY --from=bb /run /copied\n",
+            );
+            world.build(&text, &["-t", "x"]).succeeds();
+            let dirs = ["/context", "/archive/d", "/run", "/copied"];
+            let script = dirs.map(|dir| {
+                format!("stat -c '%s %h' {dir}/sparse {dir}/too; du -k {dir}/sparse | cut -f1; sha256sum < {dir}/too")
+            });
+            let seen = world.taru(&["run", "--rm", "x", "sh", "-c", &script.join("; ")]).output().ok().stdout;
+            let lines: Vec<&str> = seen.lines().collect();
+            let mut content = vec![0; 64 << 20];
+            content[32 << 20..][..4].copy_from_slice(b"data");
+            let digest = taru_oci::Digest::of(&content);
+            for (dir, lines) in dirs.iter().zip(lines.chunks(4)) {
+                assert_eq!(lines[..2], ["67108864 2", "67108864 2"], "{dir}: {seen}");
+                assert!(lines[2].parse::<u64>().unwrap() < 1024, "{dir}: {seen}");
+                assert!(lines[3].starts_with(digest.hex()), "{dir}: {seen}");
+            }
+            // Into a directory as well, over what is there; a link there leads nowhere else.
+            fs::create_dir_all(world.context().join("out/copied")).unwrap();
+            std::os::unix::fs::symlink("/nowhere", world.context().join("out/copied/too")).unwrap();
+            if world.user {
+                for path in ["out", "out/copied"] {
+                    std::os::unix::fs::chown(world.context().join(path), Some(USER), Some(USER)).unwrap();
+                }
+            }
+            world.build(&text, &["-o", "out"]).succeeds();
+            let (one, too) =
+                ["sparse", "too"].map(|name| world.context().join("out/copied").join(name)).into();
+            let (one, too) = (fs::symlink_metadata(one).unwrap(), fs::symlink_metadata(too).unwrap());
+            assert_eq!((one.len(), one.ino(), one.nlink()), (64 << 20, too.ino(), 2));
+            assert!(one.blocks() < 2048);
         }
     });
 }
