@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,6 +11,7 @@ use taru_archive::{Format, save};
 use taru_content::Lease;
 use taru_engine::Engine;
 use taru_engine::image::Images;
+use taru_engine::image::save::whole_file;
 use taru_oci::{Algorithm, Descriptor, Digest, Image, Manifest, Reference, media};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::FileType;
@@ -156,7 +158,9 @@ fn make(
         Output::Local(dir) => {
             let what = || format!("write the files to `{}`", dir.display());
             std::fs::create_dir_all(dir).context(what)?;
-            flat(root, images)?.plant(dir).context(what)
+            flat(root, images)?.plant(dir).context(what)?;
+            // Files, links, directories: one call for all of them.
+            taru_sys::fs::syncfs(File::open(dir).context(what)?.as_fd()).context(what)
         }
     }
 }
@@ -169,31 +173,11 @@ fn to_file(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<
         return out.flush().context(|| "write to the standard output");
     };
     let what = || format!("write `{}`", path.display());
-    let file_name = path.file_name().ok_or_else(|| Error::invalid(format!("{}: no file name", what())))?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Never a file that is there already, nor what a link of that name leads to.
-    let (staged, file) = (0u32..)
-        .find_map(|number| {
-            let mut name = std::ffi::OsString::from(".");
-            name.push(file_name);
-            name.push(format!(".{}.{number}.part", std::process::id()));
-            let staged = dir.join(name);
-            match File::options().write(true).create_new(true).open(&staged) {
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => None,
-                file => Some(file.map(|file| (staged, file))),
-            }
-        })
-        .ok_or_else(|| Error::new(Kind::Limit, what()))?
-        .context(what)?;
-    let finish = || {
+    whole_file(path, |file| {
         let mut out = std::io::BufWriter::with_capacity(1 << 18, file);
         write(&mut out)?;
-        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error).context(what)?;
-        file.sync_all().context(what)?;
-        std::fs::rename(&staged, path).context(what)?;
-        File::open(dir).and_then(|dir| dir.sync_all()).context(what)
-    };
-    finish().inspect_err(|_| drop(std::fs::remove_file(&staged)))
+        out.flush().context(what)
+    })
 }
 
 /// All files of a root, as one layer.

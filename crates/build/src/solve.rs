@@ -41,6 +41,17 @@ use crate::tree::Tree;
 /// Opens the engine: each thread has its own.
 pub type Open<'a> = dyn Fn() -> Result<Engine> + Sync + 'a;
 
+/// Takes down what builds that were killed left: their steps' containers and their files.
+///
+/// # Errors
+/// The records or the directories cannot be read, or a file not be removed.
+pub fn clear(engine: &mut Engine) -> Result<()> {
+    // What goes wrong with a container is told by whoever asks for that one.
+    taru_engine::reconcile::all(engine, |_, _| {})?;
+    let tmp = engine.dirs.state().join("build/tmp");
+    if tmp.exists() { sweep(&tmp) } else { Ok(()) }
+}
+
 /// Builds an image. `input` is the standard input.
 ///
 /// # Errors
@@ -53,11 +64,9 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built> {
     let mut engine = open()?;
-    // What a build that was killed left is taken down first.
-    taru_engine::reconcile::all(&mut engine, |_, _| {})?;
+    clear(&mut engine)?;
     let engine = engine;
     let cache = Cache::open(&engine.dirs.state().join("build"))?;
-    sweep(&cache.tmp())?;
     output::check(options)?;
     let opened = context::open(options, input, &cache.tmp())?;
     let file = Dockerfile::parse(&opened.name, &opened.dockerfile)?;

@@ -29,6 +29,11 @@ pub fn new_id() -> Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// Whether `text` has the form of [`new_id`].
+pub fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Names to try for the container `id`, simplest first.
 pub fn candidates(id: &str) -> impl Iterator<Item = String> {
     let seed = u64::from_str_radix(id.get(..15).unwrap_or("0"), 16).unwrap_or(0);

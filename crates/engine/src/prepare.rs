@@ -1,6 +1,6 @@
 //! From a record to a bundle the runtime can be given: everything a start needs on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, chown};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 use taru_runtime::spec::{CONFIG, IdMapping};
-use taru_snapshot::Rootfs;
+use taru_snapshot::{Key, Rootfs};
 use taru_stdx::fs::{Sync, replace};
 use taru_stdx::{Context, Error, Kind, Result};
 
@@ -16,7 +16,7 @@ use crate::bundle::{self, Facts};
 use crate::config::{ContainerConfig, Root, Userns};
 use crate::image::tree;
 use crate::record::Record;
-use crate::{Engine, dirs, host_root, idmap, memory, user};
+use crate::{Engine, dirs, host_root, idmap, memory, names, user};
 
 /// The largest passwd(5) or group(5) of a container that is read.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;
@@ -241,6 +241,37 @@ pub fn remove_all(engine: &Engine, record: &Record) -> Result<()> {
         dirs::remove(&engine.dirs.container(id)),
     ];
     let errors = removed.into_iter().filter_map(Result::err).collect();
+    Error::all(errors).map_or(Ok(()), Err)
+}
+
+/// Removes what is left of containers that have no record. That of a container in the foreground reaches the disk at
+/// leisure: after a power cut, what it wrote may be there without it.
+///
+/// # Errors
+/// All that could not be removed; the records cannot be read.
+pub fn remove_unrecorded(engine: &Engine) -> Result<()> {
+    let mut ids = BTreeSet::new();
+    for dir in [engine.dirs.container(""), engine.dirs.bundle("")] {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        ids.extend(entries.filter_map(|entry| entry.file_name().into_string().ok()));
+    }
+    let images = engine.images()?;
+    ids.extend(images.snapshots.roots()?.iter().map(|key| key.name().to_owned()));
+    let mut errors = Vec::new();
+    // A container's record is made before its directories and goes after them: of what was listed first and has none
+    // now, nobody makes anything any more.
+    for id in ids.iter().filter(|id| names::is_id(id)) {
+        if engine.store.has(id)? {
+            continue;
+        }
+        let removed = [
+            unmake(engine, id),
+            Key::container(id).and_then(|key| images.snapshots.remove(&key)),
+            remove_tree(engine, &engine.dirs.container(id).join(VOLUMES)),
+            dirs::remove(&engine.dirs.container(id)),
+        ];
+        errors.extend(removed.into_iter().filter_map(Result::err));
+    }
     Error::all(errors).map_or(Ok(()), Err)
 }
 

@@ -64,7 +64,10 @@ pub fn to_file(images: &Images, keys: &[String], format: Format, path: &Path) ->
 /// Has `write` write a file that is there as a whole, and durable, or not at all; what is no regular file (a device,
 /// a FIFO) is written to as it is. Until it is whole it has no name, where the file system can do that: whatever kills
 /// this process, nothing is left of it.
-pub(crate) fn whole_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+///
+/// # Errors
+/// Those of `write`; any error of the file system. What was there before is then still there.
+pub fn whole_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let what = || format!("write `{}`", path.display());
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let mut file = OpenOptions::new().write(true).open(path).context(what)?;

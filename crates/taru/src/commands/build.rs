@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let built = built?;
     if let Some(path) = &args.iidfile {
         let text = built.id.to_string();
-        taru_stdx::fs::replace(path, text.as_bytes(), 0o644, taru_stdx::fs::Sync::Atomic)?;
+        taru_stdx::fs::replace(path, text.as_bytes(), 0o644, taru_stdx::fs::Sync::Durable)?;
     }
     // An archive that went to the standard output is all that stands there.
     let is_taken = options

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use taru_testkit::image::{Built, Image, Pack, Tar, digest, index};
-use taru_testkit::{Invocation, Output, Sandbox};
+use taru_testkit::{Disk, Invocation, Output, Sandbox};
 
 /// The ordinary user's id. Nobody of this number needs to exist.
 pub(crate) const USER: u32 = 1000;
@@ -35,8 +35,22 @@ impl<'a> Taru<'a> {
         Taru::at(sandbox, true, "user")
     }
 
+    /// With everything of it on `disk`, for root.
+    pub(crate) fn on(sandbox: &'a Sandbox, disk: &Disk) -> Taru<'a> {
+        Taru::in_dir(sandbox, disk.path())
+    }
+
+    /// With everything of it below `dir`, for root.
+    pub(crate) fn in_dir(sandbox: &'a Sandbox, dir: &Path) -> Taru<'a> {
+        Taru::below(sandbox, false, dir.join("root"))
+    }
+
     fn at(sandbox: &'a Sandbox, user: bool, name: &str) -> Taru<'a> {
-        let taru = Taru { sandbox, user, state: sandbox.dir().join(name) };
+        Taru::below(sandbox, user, sandbox.dir().join(name))
+    }
+
+    fn below(sandbox: &'a Sandbox, user: bool, state: PathBuf) -> Taru<'a> {
+        let taru = Taru { sandbox, user, state };
         for dir in [taru.state.clone(), taru.home(), taru.dir()] {
             fs::create_dir_all(&dir).unwrap();
             taru.give(&dir);
@@ -260,6 +274,11 @@ pub(crate) fn has(sandbox: &Sandbox, program: &str) -> bool {
         sandbox.skip(program);
     }
     there
+}
+
+/// A disk whose power can be cut; else the test says what is missing.
+pub(crate) fn disk(sandbox: &Sandbox) -> Option<Disk> {
+    Disk::ext4(&sandbox.dir(), 256 << 20, &[]).map_err(|lack| sandbox.skip(&lack)).ok()
 }
 
 /// Runs a program of a peer and returns what it printed.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use taru_engine::image::remove;
+use taru_engine::prepare;
 use taru_stdx::Result;
 
 use crate::commands::open;
@@ -17,7 +18,9 @@ use crate::output;
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, global: &Global) -> Result<ExitCode> {
-    let engine = open(global)?;
+    let mut engine = open(global)?;
+    taru_build::clear(&mut engine)?;
+    prepare::remove_unrecorded(&engine)?;
     let freed = remove::collect(&engine)?;
     output::line(&format!(
         "removed {} blobs and {} layers, {}",
