@@ -87,6 +87,21 @@ impl Content {
         })
     }
 
+    /// The names of the holds of an unpacked layer (its chain id), sorted.
+    ///
+    /// # Errors
+    /// Any error of SQLite.
+    pub fn holders(&self, layer: &Digest) -> Result<Vec<String>> {
+        let what = || format!("look for who holds the layer `{layer}`");
+        self.0.read(|db| {
+            let mut statement = db
+                .prepare("SELECT hold FROM held WHERE kind = ?1 AND digest = ?2 AND hold IS NOT NULL ORDER BY hold")
+                .told(what)?;
+            let rows = statement.query_map(params![LAYER, layer.to_string()], |row| row.get(0)).told(what)?;
+            rows.collect::<rusqlite::Result<_>>().told(what)
+        })
+    }
+
     /// The descriptor of a document that is there and that nothing is known of yet: few blobs are this small and parse.
     fn unknown_document(&self, digest: &Digest) -> Result<Option<Descriptor>> {
         let size = self.0.read(|db| {

@@ -1,9 +1,11 @@
 //! What is written down of a container.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use taru_runtime::state::Process;
 use taru_stdx::{Error, Result};
+use taru_supervise::facts::Facts;
 
 use crate::config::ContainerConfig;
 
@@ -60,6 +62,18 @@ impl Record {
             Error::invalid(format!("read the record of `{}`: {why}", self.name))
                 .hint(format!("the other containers are not affected; `taru rm {}` removes it", self.name))
         })
+    }
+
+    /// Whether the container may run now, in this `boot` and with its bundle at `bundle`: somebody starts it or watches it.
+    ///
+    /// # Errors
+    /// /proc or the bundle cannot be read.
+    pub(crate) fn may_run(&self, bundle: &Path, boot: &str) -> Result<bool> {
+        if self.phase != Phase::Begun || self.boot != boot {
+            return Ok(false);
+        }
+        Ok(self.starter.is_alive()?
+            || Facts::read(bundle)?.is_some_and(|facts| facts.supervisor.is_alive().unwrap_or(true)))
     }
 
     /// The id as people see it.

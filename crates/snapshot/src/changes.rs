@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use taru_mount::idmap::IdMaps;
 use taru_oci::{Digest, limits};
-use taru_stdx::{Context, Result};
+use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::driver::Tree;
 use crate::layout::{self, Info, MANIFEST};
@@ -48,7 +48,7 @@ pub struct Change {
 /// A path of a layer that is not what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// The absolute path in the layer; the manifest itself has none.
+    /// The absolute path in the layer; the manifest itself and what is known of the layer have none.
     pub path: Option<PathBuf>,
     /// What is wrong: `missing`, `another content`.
     pub why: String,
@@ -166,20 +166,27 @@ impl Snapshots {
     }
 
     /// Compares the files of a layer with what its manifest says. None is broken where all is well; a layer that is
-    /// broken can be removed and unpacked again.
+    /// broken can be unpacked again, and is marked ([`Snapshots::is_broken`]).
     ///
     /// # Errors
     /// [`taru_stdx::Kind::NotFound`] where there is no such layer; any error but those that are told as broken.
     pub fn check(&self, chain: &Digest) -> Result<Vec<Broken>> {
         let what = || format!("check the layer `{chain}`");
         let dir = layout::layer(&self.dir, chain);
-        let mut dirs = vec![dir.clone()];
-        if self.driver.is_cumulative() {
-            dirs = self.chain(Some(chain)).context(what)?;
-        } else {
-            Info::read(&dir).context(what)?;
-        }
         let mut broken = Vec::new();
+        let dirs = match self.driver.is_cumulative() {
+            true => self.chain(Some(chain)),
+            false => Info::read(&dir).map(|_| vec![dir.clone()]),
+        };
+        let is_damage = |e: &Error| matches!(e.kind(), Kind::Invalid | Kind::NotFound) && dir.is_dir();
+        let dirs = match dirs {
+            Err(e) if is_damage(&e) => {
+                self.mark(chain, true);
+                broken.push(Broken { path: None, why: e.chain().to_string() });
+                return Ok(broken);
+            }
+            dirs => dirs.context(what)?,
+        };
         let job = Job::Check { manifests: manifests(&dirs), stacked: self.driver.is_cumulative() };
         let done = self.run(Root::plain(&dir.join(layout::TREE)), job, |from| {
             let mut from = BufReader::new(from);
@@ -192,11 +199,12 @@ impl Snapshots {
         });
         match done {
             // The manifest cannot be read, or contradicts itself.
-            Err(e) if e.kind() == taru_stdx::Kind::Invalid || e.kind() == taru_stdx::Kind::NotFound => {
+            Err(e) if is_damage(&e) => {
                 broken.push(Broken { path: None, why: e.chain().to_string() });
             }
             done => done.context(what)?,
         }
+        self.mark(chain, !broken.is_empty());
         Ok(broken)
     }
 }

@@ -8,6 +8,7 @@
 //!     tree/                its files
 //!     manifest             what they must be (crate::manifest)
 //!     layer.json           its parent, its diff id, its size
+//!     broken               only if a check found that it is not what it must be (crate::broken)
 //!   roots/ID/              what a container changes; layer.json names its topmost layer     0711
 //!   staging/NAME/          being made or removed, locked by its owner (flock); else garbage
 //!   locks/sha256-HEX       held while a layer and those above it are unpacked, so that it is done once
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use taru_oci::Digest;
 use taru_stdx::fs::{Sync, read_bounded, replace};
-use taru_stdx::{Context, Result};
+use taru_stdx::{Context, Error, Result};
 
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const ROOTS: &str = "roots";
@@ -53,7 +54,7 @@ impl Info {
     pub(crate) fn read(dir: &Path) -> Result<Info> {
         let path = dir.join(INFO);
         let text = read_bounded(&path, 1 << 16)?;
-        serde_json::from_slice(&text).context(|| format!("read `{}`", path.display()))
+        serde_json::from_slice(&text).map_err(|e| Error::invalid(format!("read `{}`: {e}", path.display())))
     }
 
     /// Written, not yet durable.

@@ -5,6 +5,7 @@
 //! `main` calls [`worker_main`] first.
 
 pub mod attribute;
+mod broken;
 mod changes;
 mod check;
 mod copy;

@@ -386,7 +386,7 @@ impl Snapshots {
     }
 
     /// Renames `dir` into a directory of ours; `None` where it is not there.
-    fn take_away(&self, dir: &Path) -> Result<Option<Staging>> {
+    pub(crate) fn take_away(&self, dir: &Path) -> Result<Option<Staging>> {
         let staging = self.stage()?;
         match fs::rename(dir, staging.path.join("removed")) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -108,8 +108,8 @@ struct Batch<'b> {
 }
 
 impl Snapshots {
-    /// Unpacks those of `layers` that are not there. They are in order, a layer behind its parent; the parent of the first
-    /// is there. `progress` is told a layer's chain id and how many bytes of its blob have been read.
+    /// Unpacks those of `layers` that are not there or were found broken. They are in order, a layer behind its parent; the
+    /// parent of the first is there. `progress` is told a layer's chain id and how many bytes of its blob have been read.
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a blob that is no layer, or not the one with this diff id, and for a chain id that is another's;
@@ -126,9 +126,10 @@ impl Snapshots {
                 return Err(Error::invalid(text));
             }
         }
+        let is_wanted = |layer: &Unpack<'_>| !self.has(&layer.chain) || self.is_broken(&layer.chain);
         let mut rest = layers;
-        while let Some(missing) = rest.iter().position(|layer| !self.has(&layer.chain)) {
-            rest = rest.get(missing..).unwrap_or_default();
+        while let Some(wanted) = rest.iter().position(is_wanted) {
+            rest = rest.get(wanted..).unwrap_or_default();
             let Some(first) = rest.first() else { break };
             // Before the lock: whoever has the blob needs not wait until it came here.
             let awaited;
@@ -140,7 +141,7 @@ impl Snapshots {
                 }
             };
             let _lock = Lock::take(&self.dir.join(LOCKS), &file_name(&first.chain))?;
-            if self.has(&first.chain) {
+            if !is_wanted(first) {
                 continue;
             }
             if let Some(parent) = first.parent.as_ref().filter(|parent| !self.has(parent)) {
@@ -189,6 +190,8 @@ impl Snapshots {
         for (at, staging) in whole {
             let Some(layer) = layers.get(at) else { continue };
             let target = layout::layer(&self.dir, &layer.chain);
+            // The files of a broken one go once the new one is in its place.
+            let _broken = self.take_broken(&layer.chain)?;
             match fs::rename(&staging.path, &target) {
                 // Somebody else was faster; a directory that is not empty is not replaced.
                 Err(_) if target.exists() => {}

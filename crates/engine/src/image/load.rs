@@ -15,7 +15,8 @@ use taru_oci::{Descriptor, Digest, Reference};
 use taru_stdx::{Error, Kind, Result};
 
 use super::progress::Progress;
-use super::{Images, find, unpack};
+use super::{Images, broken, find, unpack};
+use crate::Engine;
 
 /// Where images come from.
 pub enum Source<'a> {
@@ -57,11 +58,12 @@ pub struct Outcome {
 /// As [`taru_archive::load`]; [`Kind::NotFound`] if a name that is asked for is not in the archive; [`Kind::Invalid`] if
 /// there are several images to choose from. No name has changed then.
 pub fn load(
-    images: &Images,
+    engine: &Engine,
     source: Source<'_>,
     naming: Naming<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>> {
+    let images = engine.images()?;
     let lease = images.content.lease("load")?;
     let loaded = match source {
         Source::Stream(reader) => taru_archive::load(reader, &images.content, &lease)?,
@@ -69,7 +71,7 @@ pub fn load(
     };
     let chosen = choose(loaded, naming)?;
     for (_, target) in &chosen {
-        unpack_one(images, &lease, target, progress)?;
+        unpack_one(engine, &lease, target, progress)?;
     }
     name(images, chosen)
 }
@@ -108,9 +110,14 @@ fn choose(loaded: Vec<Loaded>, naming: Naming<'_>) -> Result<Vec<(Vec<Reference>
 }
 
 /// Unpacks an image so that a run finds it ready. What is no image that can be run stays packed.
-fn unpack_one(images: &Images, lease: &Lease, target: &Descriptor, progress: &dyn Progress) -> Result<()> {
+fn unpack_one(engine: &Engine, lease: &Lease, target: &Descriptor, progress: &dyn Progress) -> Result<()> {
+    let images = engine.images()?;
     match find::open(images, &target.digest.to_string(), target.clone(), None) {
-        Ok(found) => unpack::ensure(images, lease, &found, progress),
+        Ok(found) => {
+            let mut layers = unpack::plan(&found.document, &found.config)?;
+            broken::renew(engine, &mut layers)?;
+            unpack::ensure_layers(images, lease, &found, &layers, progress)
+        }
         Err(e) if e.kind() == Kind::Unsupported => {
             progress.say(&e.chain().to_string());
             Ok(())

@@ -18,6 +18,7 @@ use taru_stdx::Result;
 use crate::Engine;
 
 pub mod bootstrap;
+pub(crate) mod broken;
 pub mod change;
 pub mod find;
 pub mod import;
@@ -41,6 +42,8 @@ pub mod wishes;
 
 /// What the hold of a container is called, before its id.
 pub const HOLD: &str = "container/";
+/// What the hold of a mount (`mount/BOOT.NAMESPACE/DIR`) is called, before its place.
+const MOUNT_HOLD: &str = "mount/";
 
 /// The stores of images, open.
 pub struct Images {

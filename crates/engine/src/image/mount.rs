@@ -14,11 +14,8 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::mount::{UmountFlags, umount2};
 
 use super::progress::Progress;
-use super::{Images, find, unpack};
+use super::{Images, MOUNT_HOLD as HOLD, broken, find};
 use crate::Engine;
-
-/// What the hold of a mount is called, before its place.
-const HOLD: &str = "mount/";
 
 /// Mounts the image `key` read-only on `dir`.
 ///
@@ -44,7 +41,7 @@ pub fn mount(
     }
     let lease = images.content.lease(&format!("mount {key}"))?;
     let found = find::find(images, key, platform)?;
-    unpack::ensure(images, &lease, &found, progress)?;
+    broken::ensure(engine, &lease, &found, progress)?;
     let top = found.top().ok_or_else(|| Error::invalid(format!("{}: it has no layers", what())))?;
     let name = format!("{HOLD}{}{place}", here(engine)?);
     let layers = images.snapshots.ancestors(&top)?;

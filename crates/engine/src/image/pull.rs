@@ -20,7 +20,8 @@ use taru_stdx::{Context, Error, Kind, Result};
 
 use super::find::{self, Found};
 use super::progress::{Progress, Step};
-use super::{Images, names, unpack};
+use super::{Images, broken, names, unpack};
+use crate::Engine;
 
 /// How many layers are fetched at a time; more only divides the bandwidth.
 const AT_ONCE: usize = 3;
@@ -34,23 +35,24 @@ const CHUNK: usize = 1 << 20;
 /// # Errors
 /// What the registry says; [`Kind::Permission`] if the policy refuses it; [`Kind::Unsupported`] for what is no image.
 pub fn pull(
-    images: &Images,
+    engine: &Engine,
     client: &Client,
     name: &Reference,
     platform: Option<&Platform>,
     progress: &dyn Progress,
 ) -> Result<Found> {
     let what = || format!("pull `{}`", name.familiar());
-    fetch(images, client, name, platform, progress).context(what)
+    fetch(engine, client, name, platform, progress).context(what)
 }
 
 fn fetch(
-    images: &Images,
+    engine: &Engine,
     client: &Client,
     name: &Reference,
     platform: Option<&Platform>,
     progress: &dyn Progress,
 ) -> Result<Found> {
+    let images = engine.images()?;
     let lease = images.content.lease(&format!("pull {name}"))?;
     let resolved = client.resolve(name)?;
     let target = resolved.descriptor.clone();
@@ -68,10 +70,10 @@ fn fetch(
         let text = format!("choose an image for `{platform}`: it is for `{}` alone", config.platform());
         return Err(Error::new(Kind::NotFound, text));
     }
-    match from.layers(&document, &config, progress) {
+    match from.layers(engine, &document, &config, progress) {
         // What was damaged on the disk is gone now, and fetched again.
         Err(e) if e.kind() == Kind::Invalid && from.is_any_damaged(&document)? => {
-            from.layers(&document, &config, progress)?;
+            from.layers(engine, &document, &config, progress)?;
         }
         other => other?,
     }
@@ -148,12 +150,19 @@ impl Source<'_> {
         Ok(any)
     }
 
-    /// Fetches what is missing of the layers and unpacks them, each as soon as it and those below are there.
-    fn layers(&self, manifest: &Manifest, config: &Image, progress: &dyn Progress) -> Result<()> {
-        let wanted = unpack::plan(manifest, config)?;
+    /// Fetches what is missing of the layers and unpacks those that are missing or broken, each as soon as it and those below are there.
+    fn layers(
+        &self,
+        engine: &Engine,
+        manifest: &Manifest,
+        config: &Image,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let mut wanted = unpack::plan(manifest, config)?;
         for layer in &wanted {
             self.lease.protect_layer(&layer.chain)?;
         }
+        broken::renew(engine, &mut wanted)?;
         let state = Shared::new(wanted.len());
         let cancel = AtomicBool::new(false);
         let mut first = None;

@@ -7,7 +7,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 use super::find::{self, Found};
 use super::progress::Progress;
 use super::wishes::{self, Wishes};
-use super::{Images, names, pull, unpack};
+use super::{Images, broken, names, pull};
 use crate::Engine;
 use crate::config::{ContainerConfig, Root};
 
@@ -56,7 +56,7 @@ pub fn root(
         let text = format!("run `{}`: it was removed meanwhile", wanted.name);
         return Err(Error::new(Kind::NotFound, text));
     }
-    unpack::ensure(images, &lease, &found, progress)?;
+    broken::ensure(engine, &lease, &found, progress)?;
     check_platform(&found, wanted)?;
     wishes::apply(config, &found.config, wanted.wishes, wanted.name)?;
     config.root = Root::Image {
@@ -112,15 +112,14 @@ fn is_foreign(found: &Found) -> bool {
 
 /// Fetches the image from where its name says.
 fn fetch(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> Result<Found> {
-    let images = engine.images()?;
     let client = engine.registry()?;
     let candidates = names::candidates(client, wanted.name)?;
     if let [name] = candidates.as_slice() {
-        return pull::pull(images, client, name, wanted.platform, progress);
+        return pull::pull(engine, client, name, wanted.platform, progress);
     }
     let mut errors = Vec::new();
     for name in &candidates {
-        match pull::pull(images, client, name, wanted.platform, progress) {
+        match pull::pull(engine, client, name, wanted.platform, progress) {
             // Another registry of the search list may have it. A refusal, or a registry that is down, must not lead to
             // another one's image of the same name.
             Err(e) if e.kind() == Kind::NotFound => errors.push(e),

@@ -22,6 +22,8 @@ pub struct Layer {
     pub parent: Option<Digest>,
     /// The digest of its tar.
     pub diff_id: Digest,
+    /// Whether it is unpacked anew though it is there, since it was found broken.
+    pub renew: bool,
 }
 
 /// The layers of an image, the lowest first.
@@ -43,6 +45,7 @@ pub fn plan(manifest: &Manifest, config: &Image) -> Result<Vec<Layer>> {
             chain: own.clone(),
             parent: at.checked_sub(1).and_then(|below| chain.get(below)).cloned(),
             diff_id: diff_id.clone(),
+            renew: false,
         });
     }
     Ok(layers)
@@ -52,7 +55,7 @@ pub fn plan(manifest: &Manifest, config: &Image) -> Result<Vec<Layer>> {
 /// whether it waits in vain.
 pub type Wait<'w> = dyn Fn(usize, &dyn Fn() -> bool) -> Result<()> + Sync + 'w;
 
-/// Unpacks those of `layers`, which follow one another, that are not on disk. Each begins when `wait` says that its blob is in
+/// Unpacks those of `layers`, which follow one another, that are not on disk or to be renewed. Each begins when `wait` says that its blob is in
 /// the store.
 ///
 /// # Errors
@@ -65,14 +68,32 @@ pub fn unpack(
     wait: &Wait<'_>,
     progress: &dyn Progress,
 ) -> Result<()> {
+    let is_wanted = |layer: &Layer| layer.renew || !images.snapshots.has(&layer.chain);
+    // Between two layers that are wanted one may be there: the store wants such as follow one another.
+    for some in layers.chunk_by(|one, other| is_wanted(one) == is_wanted(other)) {
+        match some.first() {
+            Some(first) if is_wanted(first) => unpack_all(images, manifest, some, wait, progress)?,
+            _ => {
+                for blob in some.iter().filter_map(|layer| manifest.layers.get(layer.at)) {
+                    progress.end(Step::Unpack, &blob.digest, true);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unpack_all(
+    images: &Images,
+    manifest: &Manifest,
+    layers: &[Layer],
+    wait: &Wait<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
     let mut wanted = Vec::new();
     let mut names = BTreeMap::new();
     for layer in layers {
         let Some(blob) = manifest.layers.get(layer.at) else { continue };
-        if images.snapshots.has(&layer.chain) {
-            progress.end(Step::Unpack, &blob.digest, true);
-            continue;
-        }
         names.insert(layer.chain.clone(), blob.digest.clone());
         wanted.push(Unpack {
             chain: layer.chain.clone(),
@@ -102,18 +123,31 @@ pub fn unpack(
 /// # Errors
 /// As [`unpack`]; [`Kind::NotFound`] if the blob of a missing layer is not in the store.
 pub fn ensure(images: &Images, lease: &Lease, found: &Found, progress: &dyn Progress) -> Result<()> {
-    let layers = plan(&found.document, &found.config)?;
+    ensure_layers(images, lease, found, &plan(&found.document, &found.config)?, progress)
+}
+
+/// As [`ensure`], for these layers of the image.
+///
+/// # Errors
+/// As [`ensure`].
+pub(super) fn ensure_layers(
+    images: &Images,
+    lease: &Lease,
+    found: &Found,
+    layers: &[Layer],
+    progress: &dyn Progress,
+) -> Result<()> {
     // Protected before they are looked for: what is found stays.
-    for layer in &layers {
+    for layer in layers {
         lease.protect_layer(&layer.chain)?;
     }
-    if layers.iter().all(|layer| images.snapshots.has(&layer.chain)) {
+    if layers.iter().all(|layer| !layer.renew && images.snapshots.has(&layer.chain)) {
         return Ok(());
     }
     for layer in &found.document.layers {
         lease.protect_blob(&layer.digest)?;
     }
-    unpack(images, &found.document, &layers, &|_, _| Ok(()), progress)
+    unpack(images, &found.document, layers, &|_, _| Ok(()), progress)
         .context(|| format!("unpack image `{}`", found.name))
         .map_err(|e| match e.kind() {
             Kind::NotFound => e.hint(format!("`taru pull {}` brings back what is missing", found.name)),

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use taru_testkit::image::{Tar, digest};
+use taru_testkit::image::{Image, Tar, digest};
 use taru_testkit::registry::Registry;
 use taru_testkit::{Sandbox, sandbox};
 
-use crate::world::{Taru, app, has, peer, publish};
+use crate::world::{Taru, app, busybox, has, peer, publish};
 
 const APP: &str = "docker.io/library/app:1";
 
@@ -92,6 +92,109 @@ fn a_registry_with_a_damaged_blob_is_not_believed() {
             assert_eq!(taru.stored(), Vec::<String>::new());
             flip(&data);
             assert_eq!(taru.taru(&format!("run {name}")).ok().stdout, "whole\n");
+        });
+    });
+}
+
+/// Damages a file of the upper layer, takes one of the lower layer away, and has that found.
+fn damage(taru: &Taru<'_>) {
+    let layers = taru.state().join("snapshot/layers");
+    flip(&find(&layers, "word").unwrap());
+    fs::remove_file(find(&layers, "touch").unwrap()).unwrap();
+    let found = taru.taru("store check");
+    assert_eq!(found.status, 1);
+    for part in ["/word: another content", "/bin/touch: missing"] {
+        assert!(found.stdout.contains(part), "{}", found.stdout);
+    }
+}
+
+#[track_caller]
+fn assert_whole(taru: &Taru<'_>, image: &str) {
+    taru.taru("store check").succeeds();
+    assert_eq!(taru.sh("", image, "cat /word; ls /bin/touch").ok().stdout, "whole\n/bin/touch\n");
+    assert_eq!(taru.stored().iter().filter(|s| s.starts_with("snapshot/staging")).count(), 0);
+}
+
+#[test]
+fn layers_that_were_found_broken_are_healed_by_a_pull_a_load_and_a_run() {
+    sandbox(|sandbox| {
+        let Some(registry) = Registry::start() else { return };
+        // A layer between the broken ones is whole.
+        let between = || Tar::new().file("between", "x", 0o644);
+        let built = Image::new()
+            .layer(busybox())
+            .layer(between())
+            .layer(Tar::new().file("word", "whole\n", 0o644))
+            .config(|c| c["config"]["Env"] = json!(["PATH=/bin"]))
+            .build();
+        publish(sandbox, &registry, &built, "app:1");
+        let name = registry.name("app:1");
+        let hex = &built.layers[0].digest["sha256:".len()..];
+        let fetched = || registry.log().lines().filter(|l| l.contains("GET /v2/") && l.contains(hex)).count();
+        Taru::each(sandbox, |taru| {
+            let pull = || taru.taru(&format!("pull --progress plain {name}"));
+            pull().succeeds();
+            assert_whole(taru, &name);
+            let before = fetched();
+            damage(taru);
+            let healed = pull().ok();
+            let short = |at: usize| &built.layers[at].digest["sha256:".len()..][..12];
+            for (at, unpacked) in [(0, true), (1, false), (2, true)] {
+                let line = format!("{}  unpacked", short(at));
+                assert_eq!(healed.stderr.contains(&line), unpacked, "{line}: {}", healed.stderr);
+            }
+            assert_eq!(fetched(), before, "its blobs are here");
+            assert_whole(taru, &name);
+
+            damage(taru);
+            taru.invoke("load -q").stdin(built.oci_archive(&[])).output().succeeds();
+            assert_whole(taru, &name);
+
+            damage(taru);
+            assert_eq!(taru.taru(&format!("run {name} cat /word")).ok().stdout, "whole\n");
+            assert_whole(taru, &name);
+
+            // Its blob is damaged as well: that comes from the registry.
+            damage(taru);
+            flip(&taru.blob(&built.layers[0].digest));
+            pull().succeeds();
+            assert_eq!(fetched(), before + 1);
+            assert_whole(taru, &name);
+
+            // What a container runs on is not taken away from under it.
+            taru.taru(&format!("run -d --name box {name} sleep 1000")).succeeds();
+            damage(taru);
+            let refused = pull();
+            refused.fails_with("container `box` runs on it");
+            assert!(refused.stderr.contains("hint: `taru stop box` first"), "{}", refused.stderr);
+            let used = taru.sh("", &name, "test -e /bin/touch || echo broken").ok();
+            assert_eq!(used.stdout, "broken\n");
+            assert!(used.stderr.contains("container `box` runs on it"), "{}", used.stderr);
+            taru.taru("stop -t 0 box").succeeds();
+            pull().succeeds();
+            assert_whole(taru, &name);
+            taru.taru("start box").succeeds();
+            assert_eq!(taru.taru("exec box cat /word").ok().stdout, "whole\n");
+            taru.taru("rm -f box").succeeds();
+        });
+    });
+}
+
+#[test]
+fn a_layer_of_which_nothing_is_known_is_healed() {
+    sandbox(|sandbox| {
+        Taru::each(sandbox, |taru| {
+            let built = app("whole").build();
+            let load = || taru.invoke("load -q").stdin(built.oci_archive(&[APP])).output();
+            load().succeeds();
+            for (file, content) in [("layer.json", "{"), ("manifest", ""), ("layer.json", "")] {
+                for layer in fs::read_dir(taru.state().join("snapshot/layers")).unwrap() {
+                    fs::write(layer.unwrap().path().join(file), content).unwrap();
+                }
+                assert_eq!(taru.taru("store check").status, 1, "{file}");
+                load().succeeds();
+                assert_whole(taru, "app:1");
+            }
         });
     });
 }

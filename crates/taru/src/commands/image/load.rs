@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         None => "load from standard input".to_owned(),
     };
     let source = source(args.input.as_deref()).context(what)?;
-    for Outcome { id, names } in load::load(engine.images()?, source, naming, &progress).context(what)? {
+    for Outcome { id, names } in load::load(&engine, source, naming, &progress).context(what)? {
         if names.is_empty() {
             output::line(&format!("loaded {id}"))?;
         }

@@ -16,6 +16,7 @@ use crate::progress::{Shown, Style};
 ///
 /// Names what is not what it must be, and the images it belongs to. The status is 1 if anything is wrong. With
 /// --repair what is broken is removed, layers are unpacked again, and the next pull brings back what is missing.
+/// Without it, the next pull, load or run of an image unpacks those of its layers again that were found broken.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -94,7 +95,7 @@ fn lines(checked: &Checked, repaired: bool) -> String {
     );
     line(match (wrong, repaired) {
         (0, _) => format!("{whole}: all is well"),
-        (wrong, false) => format!("{whole}: {wrong} are not; --repair removes them"),
+        (wrong, false) => format!("{whole}: {wrong} are not; --repair removes them, a pull brings them back"),
         (wrong, true) => format!("{whole}: {wrong} were not"),
     });
     text
