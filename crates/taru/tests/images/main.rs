@@ -6,6 +6,7 @@ mod archives;
 mod damage;
 mod faults;
 mod files;
+mod hostile;
 mod interrupted;
 mod mistakes;
 mod power;
