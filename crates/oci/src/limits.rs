@@ -67,5 +67,3 @@ pub const CONTEXT_ENTRIES: u64 = 2_000_000;
 pub const DOWNLOAD: u64 = 16 << 30;
 /// Bytes of an archive that ADD unpacks, and of the files of a context that is an archive.
 pub const CONTEXT: u64 = 1 << 40;
-/// Bytes of one sparse file in it, which is read into memory.
-pub const SPARSE_IN_ARCHIVE: u64 = 64 << 20;
