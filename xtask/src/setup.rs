@@ -48,6 +48,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("user-mode-linux", "the test machine: a kernel with cgroup v2 as a process"),
     ("cpio", "packs the test machine's initial file system"),
     ("kmod", "finds the modules of the test machine's kernel"),
+    ("zstd", "a peer that unpacks layers"),
     ("xz-utils", "unpacks them; makes test files"),
 ];
 

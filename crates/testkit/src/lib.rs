@@ -29,6 +29,7 @@ mod namespaces;
 mod outcome;
 mod probe;
 mod process;
+mod reach;
 pub mod registry;
 mod runtime;
 mod sandbox;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::process::JUDGES_WORDS;
-use crate::{Bundle, Decoy, Family, Invocation, Leaks, Runtime, Snapshot, leak, outcome, probe};
+use crate::{Bundle, Decoy, Family, Invocation, Leaks, Runtime, Snapshot, leak, outcome, probe, reach};
 
 /// The sandbox's own directory, on the sandbox's own `/run`.
 const DIR: &str = "/run/taru-test";
@@ -298,6 +298,7 @@ fn run_sandboxed(name: &str, runtime: &Path) -> Result<(), String> {
 /// The inner half: the body, then the leak check.
 fn run_body<F: FnOnce(&Sandbox)>(body: F, name: &str, inside: &str) {
     let (marker, program) = inside.split_once(' ').expect("MARKER RUNTIME");
+    reach::open_way();
     for dir in ["output", "root"] {
         fs::create_dir_all(Path::new(DIR).join(dir)).expect("make the sandbox's directories");
     }
