@@ -20,8 +20,8 @@ use std::time::{Duration, SystemTime};
 
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::memory::Code;
-use taru_sys::poll::{events, poll_all, poll_without};
+use taru_sys::idle::Program;
+use taru_sys::poll::{events, poll_all};
 use taru_sys::process::{self, Pid};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::{fd, socket};
@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> Result<()> {
     let (control, health) = watched.or_else(|e| delete(options).and(Err(e)))?;
     report(init)?;
 
-    let mut watch = Watch { log, streams, control, signals, init, health, code: Code::of_this_program() };
+    let mut watch = Watch { log, streams, control, signals, init, health, program: Program::this() };
     let status = watch.until_end();
     if let Some(health) = watch.health.take() {
         health.end();
@@ -201,7 +201,7 @@ struct Watch {
     signals: SignalFd,
     init: Pid,
     health: Option<health::Watch>,
-    code: Code,
+    program: Program,
 }
 
 /// For how long nothing may have happened before the supervisor lets go of the pages of its program. Most of them were
@@ -217,7 +217,7 @@ impl Watch {
         }
         match poll_all(wanted, Some(SETTLED)) {
             Ok(seen) if seen.iter().all(|s| *s == 0) => {
-                poll_without(&self.code, wanted, pause.map(|pause| pause - SETTLED)).unwrap_or_default()
+                self.program.poll(wanted, pause.map(|pause| pause - SETTLED)).unwrap_or_default()
             }
             other => other.unwrap_or_default(),
         }

@@ -4,7 +4,6 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use crate::error::{Result, check};
-use crate::memory::Code;
 
 /// What to wait for, and what was seen. The bits of `<poll.h>`.
 #[allow(missing_docs, reason = "the names are poll(2)'s")]
@@ -39,24 +38,7 @@ pub fn poll_all(fds: &[(BorrowedFd<'_>, i16)], timeout: Option<Duration>) -> Res
     Ok(entries.iter().map(|e| e.revents).collect())
 }
 
-/// As [`poll_all`], for a wait that may be long: the last thing before it is to let go of `code`.
-///
-/// # Errors
-/// As [`poll`].
-#[inline(never)]
-pub fn poll_without(
-    code: &Code,
-    fds: &[(BorrowedFd<'_>, i16)],
-    timeout: Option<Duration>,
-) -> Result<Vec<i16>> {
-    let mut entries = entries(fds);
-    // Whoever waits with more memory than it needs waits all the same.
-    let _ = code.release();
-    wait(&mut entries, timeout)?;
-    Ok(entries.iter().map(|e| e.revents).collect())
-}
-
-fn entries(fds: &[(BorrowedFd<'_>, i16)]) -> Vec<libc::pollfd> {
+pub(crate) fn entries(fds: &[(BorrowedFd<'_>, i16)]) -> Vec<libc::pollfd> {
     let entry = |(fd, events): &(BorrowedFd<'_>, i16)| libc::pollfd {
         fd: fd.as_raw_fd(),
         events: *events,
@@ -65,12 +47,8 @@ fn entries(fds: &[(BorrowedFd<'_>, i16)]) -> Vec<libc::pollfd> {
     fds.iter().map(entry).collect()
 }
 
-#[inline]
 fn wait(entries: &mut [libc::pollfd], timeout: Option<Duration>) -> Result<()> {
-    let limit = timeout.map(|t| libc::timespec {
-        tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-        tv_nsec: t.subsec_nanos().into(),
-    });
+    let limit = timeout.map(timespec);
     let limit = limit.as_ref().map_or(std::ptr::null(), |t| t as *const libc::timespec);
     // SAFETY: `entries` is a slice of initialised pollfd whose descriptors the caller borrows for the call;
     // `limit` is null or points to a timespec that outlives it; a null signal mask changes no mask.
@@ -78,4 +56,11 @@ fn wait(entries: &mut [libc::pollfd], timeout: Option<Duration>) -> Result<()> {
         unsafe { libc::ppoll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, limit, std::ptr::null()) };
     check(n.into(), "ppoll", String::new)?;
     Ok(())
+}
+
+pub(crate) fn timespec(t: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: t.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: t.subsec_nanos().into(),
+    }
 }

@@ -1,0 +1,162 @@
+//! Waiting for long with as little memory as possible.
+//!
+//! A program that waits in poll(2) keeps what it ever touched of its executable: a megabyte of clean pages that count as
+//! its own, and memory that was freed but not given back. Here it lets go of both as the last thing before it waits. What
+//! is needed again is read from the executable, which is in the page cache as long as anybody runs it; with each page come
+//! the 15 or 31 around it. So the wait itself calls nothing elsewhere, not even the C library.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use crate::error::{Errno, Error, Result};
+use crate::poll::{entries, timespec};
+
+/// Where this program's code and constants are mapped: pages of the executable that are never written to.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    ranges: Vec<(usize, usize)>,
+}
+
+impl Program {
+    /// Finds them; none where /proc cannot be read.
+    #[must_use]
+    pub fn this() -> Program {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        Program { ranges: maps.lines().filter_map(unwritten).collect() }
+    }
+
+    /// As [`crate::poll::poll_all`], while nothing of the program is in memory but the few pages that this takes.
+    ///
+    /// # Errors
+    /// As [`crate::poll::poll_all`].
+    pub fn poll(&self, fds: &[(BorrowedFd<'_>, i16)], timeout: Option<Duration>) -> Result<Vec<i16>> {
+        let mut entries = entries(fds);
+        let limit = timeout.map(timespec);
+        let limit = limit.as_ref().map_or(std::ptr::null(), |t| t as *const libc::timespec);
+        // SAFETY: it only gives free memory of the allocator back to the kernel.
+        unsafe { libc::malloc_trim(0) };
+        // SAFETY: `entries` is a vector of initialised pollfd whose descriptors the caller borrows for the call; `limit` is
+        // null or points to a timespec that outlives it. The ranges are whole mappings of a file, private and never
+        // written to: they have no pages of their own that could be lost.
+        let n = unsafe { release_and_poll(&self.ranges, entries.as_mut_ptr(), entries.len(), limit) };
+        if n < 0 {
+            return Err(Error::new("ppoll", "", Errno(-n as i32)));
+        }
+        Ok(entries.iter().map(|e| e.revents).collect())
+    }
+}
+/// Lets go of `ranges`, madvise(2), and waits, ppoll(2). Returns what ppoll does, or the negative error number. Whoever
+/// cannot let go waits with more memory.
+///
+/// # Safety
+/// `ranges` are whole, private mappings of files that were never written to; the other operands are right for ppoll(2).
+#[inline(never)]
+unsafe fn release_and_poll(
+    ranges: &[(usize, usize)],
+    entries: *mut libc::pollfd,
+    count: usize,
+    limit: *const libc::timespec,
+) -> isize {
+    for &(start, end) in ranges {
+        // SAFETY: the caller's promise: the next use of a page reads the same bytes again.
+        unsafe { call(libc::SYS_madvise, [start, end - start, libc::MADV_DONTNEED as usize, 0, 0]) };
+    }
+    let operands = [entries.expose_provenance(), count, limit.expose_provenance(), 0, 0];
+    // SAFETY: the caller's promise; a null signal mask changes no mask.
+    unsafe { call(libc::SYS_ppoll, operands) }
+}
+
+/// A system call from right here: the C library's functions lie on pages of their own. Returns its result, or the
+/// negative error number.
+///
+/// # Safety
+/// As the system call's.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn call(number: libc::c_long, operands: [usize; 5]) -> isize {
+    let result;
+    // SAFETY: the x86-64 ABI's registers (AMD64 ABI, A.2.1); the kernel changes rcx and r11 and no stack.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") operands[0],
+            in("rsi") operands[1],
+            in("rdx") operands[2],
+            in("r10") operands[3],
+            in("r8") operands[4],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// As on x86-64, for processors of which nobody has measured what it saves: the C library's.
+///
+/// # Safety
+/// As the system call's.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn call(number: libc::c_long, operands: [usize; 5]) -> isize {
+    let [a, b, c, d, e] = operands;
+    // SAFETY: the caller's promise.
+    match unsafe { libc::syscall(number, a, b, c, d, e) } {
+        -1 => -(crate::error::last().0 as isize),
+        n => n as isize,
+    }
+}
+
+/// The range of a line of proc_pid_maps(5) that is never written to: a file's code, or the beginning of an ELF file (its
+/// headers and constants). Other mappings that are read-only now had addresses written into them at the start (RELRO).
+fn unwritten(line: &str) -> Option<(usize, usize)> {
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let rights = fields.next()?;
+    let offset = fields.next()?;
+    let is_file = fields.nth(2)?.starts_with('/');
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    let is_unwritten = rights == "r-xp" || rights == "r--p" && number(offset) == Some(0);
+    Some((number(start)?, number(end)?)).filter(|(start, end)| is_unwritten && is_file && start < end)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::poll::events;
+
+    #[test]
+    fn only_what_is_never_written_to_is_released() {
+        let code = "7fb9ca000000-7fb9ca300000 r-xp 0004a000 fe:00 10059902    /usr/bin/taru-runtime";
+        let headers = "7fb9ca000000-7fb9ca300000 r--p 00000000 fe:00 10059902    /usr/bin/taru-runtime";
+        for line in [code, headers] {
+            assert_eq!(unwritten(line), Some((0x7fb9_ca00_0000, 0x7fb9_ca30_0000)), "{line}");
+        }
+        for other in [
+            "7fb9ca000000-7fb9ca300000 r--p 0004a000 fe:00 10059902    /usr/bin/taru-runtime",
+            "7fb9ca000000-7fb9ca300000 rw-p 00000000 fe:00 10059902    /usr/bin/taru-runtime",
+            "7fb9ca000000-7fb9ca300000 rwxp 0004a000 fe:00 10059902    /usr/bin/taru-runtime",
+            "7fb9caf2d000-7fb9caf2f000 r-xp 00000000 00:00 0           [vdso]",
+            "7fb9caf2d000-7fb9caf2f000 r-xp 00000000 00:00 0",
+            "",
+        ] {
+            assert_eq!(unwritten(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_seen_and_the_program_goes_on() {
+        let program = Program::this();
+        assert!(!program.ranges.is_empty());
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let wanted = [(reader.as_fd(), events::IN), (reader.as_fd(), 0)];
+        assert_eq!(program.poll(&wanted, Some(Duration::from_millis(1))).unwrap(), [0, 0]);
+        writer.write_all(b"x").unwrap();
+        assert_eq!(program.poll(&wanted, None).unwrap(), [events::IN, 0]);
+        drop(writer);
+        assert_eq!(program.poll(&wanted, None).unwrap(), [events::IN | events::HUP, events::HUP]);
+    }
+}
