@@ -92,12 +92,21 @@ impl Dir {
 
     /// Writes `value` to `file`; for callers that act on the error number.
     pub(crate) fn try_write(&self, file: &str, value: &str) -> taru_sys::Result<()> {
-        let failed =
-            |e: Errno| taru_sys::Error::new("write", format!("`{value}` to {}", self.operand(file)), e);
-        let mut to = self.open_write(file).map_err(|e| failed(e.errno()))?;
-        // One write: the kernel reads each as a whole command. It does not see one of no bytes.
-        let bytes = if value.is_empty() { b"\n" } else { value.as_bytes() };
-        to.write_all(bytes).map_err(|e| failed(Errno(e.raw_os_error().unwrap_or(errno::IO.0))))
+        self.try_write_each(file, &[value])
+    }
+
+    /// Writes each of `values` to `file`, which is opened once: that costs more than a write.
+    fn try_write_each(&self, file: &str, values: &[&str]) -> taru_sys::Result<()> {
+        let failed = |value: &str, e: Errno| {
+            taru_sys::Error::new("write", format!("`{value}` to {}", self.operand(file)), e)
+        };
+        let mut to = self.open_write(file).map_err(|e| failed(values.first().unwrap_or(&""), e.errno()))?;
+        for value in values {
+            // One write: the kernel reads each as a whole command. It does not see one of no bytes.
+            let bytes = if value.is_empty() { b"\n" } else { value.as_bytes() };
+            to.write_all(bytes).map_err(|e| failed(value, Errno(e.raw_os_error().unwrap_or(errno::IO.0))))?;
+        }
+        Ok(())
     }
 
     /// Writes `value` to `file`.
@@ -105,6 +114,11 @@ impl Dir {
     /// A missing file means that this kernel, or the controller, does not have the limit.
     pub(crate) fn write(&self, file: &str, value: &str) -> Result<()> {
         self.try_write(file, value).map_err(|e| self.explain(file, e))
+    }
+
+    /// Writes each of `values` to `file`, a command each.
+    pub(crate) fn write_each(&self, file: &str, values: &[&str]) -> Result<()> {
+        self.try_write_each(file, values).map_err(|e| self.explain(file, e))
     }
 
     /// The error `e` of writing `file`, with a hint where the number says little.

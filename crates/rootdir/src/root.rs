@@ -181,14 +181,21 @@ impl RootDir {
             return Ok(None);
         };
         let flags = OpenFlags::PATH | OpenFlags::DIRECTORY;
-        let Ok(dir) = self.find(parent, flags) else { return Ok(None) };
-        match fs::mkdirat(dir.as_fd(), Path::new(name), mode) {
+        let opened = match parent.as_os_str().is_empty() {
+            true => None,
+            false => match self.find(parent, flags) {
+                Ok(dir) => Some(dir),
+                Err(_) => return Ok(None),
+            },
+        };
+        let dir = opened.as_ref().map_or(self.as_fd(), |dir| dir.as_fd());
+        match fs::mkdirat(dir, Path::new(name), mode) {
             // EEXIST: a link to what does not exist, or somebody was faster.
             Err(e) if e.errno() == errno::EXIST => return Ok(None),
             done => done.map_err(|e| e.errno())?,
         }
         // Whoever swaps it for a link meanwhile gets the long way, which resolves it inside the root.
-        Ok(fs::openat(dir.as_fd(), Path::new(name), flags | OpenFlags::NOFOLLOW, 0).ok())
+        Ok(fs::openat(dir, Path::new(name), flags | OpenFlags::NOFOLLOW, 0).ok())
     }
 
     /// Makes sure that `path` is a file, to mount one there: a regular, empty one with `mode` less the umask

@@ -103,8 +103,11 @@ pub(crate) fn apply_v1(dir: &Dir, rules: &[Rule]) -> Result<()> {
     }
     let wanted = Table::of_rules(rules)?;
     let present = Table::parse_list(&dir.read("devices.list")?)?;
-    for (file, line) in present.steps_to(&wanted) {
-        dir.write(file, &line).map_err(|e| {
+    let steps = present.steps_to(&wanted);
+    for steps in steps.chunk_by(|(file, _), (next, _)| file == next) {
+        let Some((file, _)) = steps.first() else { continue };
+        let lines: Vec<&str> = steps.iter().map(|(_, line)| line.as_str()).collect();
+        dir.write_each(file, &lines).map_err(|e| {
             e.hint("a v1 group cannot have more devices than the one above it, nor change them while it has children")
         })?;
     }

@@ -292,7 +292,7 @@ fn hierarchy(plan: &Plan, name: &str, dir: &Path, set: Attr) -> Result<Mount> {
         }
     }
     let mount = sources::open(dir, false, false)?;
-    mount.propagation(Propagation::Private, false)?;
-    mount.attributes(set, Attr::default(), false)?;
+    let attr = MountAttr { set, propagation: Some(Propagation::Private), ..MountAttr::default() };
+    change(mount.as_fd(), &attr, false)?;
     Ok(mount)
 }
