@@ -3,26 +3,29 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use taru_stdx::{Context, Error, Kind, Result};
 
 use super::bundle::Bundle;
 use crate::workspace;
 
-/// The containers.
-const NAMES: [&str; 2] = ["supervised-1", "supervised-2"];
+/// The container.
+const NAME: &str = "supervised";
+/// How long its supervisor is given to see that nothing happens, and to let go of what it needed for the start.
+const SETTLES: Duration = Duration::from_secs(3);
 
-/// Starts two containers in the background and prints the private memory of one's supervisor. Two, because the
-/// kernel counts a page of the executable as private for as long as one process alone has it in memory.
+/// Starts a container in the background and prints the private memory of its supervisor, clean pages of the executable
+/// included: it is the only process that has any.
 pub(super) fn supervisor(taru: &Path, runtime: &Path, bundle: &Bundle) -> Result<()> {
     let rootfs = bundle.rootfs();
-    for name in NAMES {
-        let run = ["--name", name, "--detach", "--rootfs", &rootfs, "/bin/wait"];
-        workspace::check(Command::new(taru).arg("run").args(run).stdin(Stdio::null()).stdout(Stdio::null()))?;
-    }
+    let run = ["--name", NAME, "--detach", "--rootfs", &rootfs, "/bin/wait"];
+    workspace::check(Command::new(taru).arg("run").args(run).stdin(Stdio::null()).stdout(Stdio::null()))?;
+    sleep(SETTLES);
     let kibibytes = private_kibibytes(runtime)?;
-    workspace::check(Command::new(taru).args(["rm", "--force"]).args(NAMES).stdout(Stdio::null()))?;
-    println!("private memory of a waiting supervisor: {kibibytes} KiB");
+    workspace::check(Command::new(taru).args(["rm", "--force", NAME]).stdout(Stdio::null()))?;
+    println!("private memory of a waiting supervisor, alone: {kibibytes} KiB");
     Ok(())
 }
 
