@@ -229,8 +229,11 @@ fn describe_into(
     );
     all.insert(name, line);
     if kind.is_dir() {
-        for entry in std::fs::read_dir(path).unwrap() {
-            describe_into(root, &entry.unwrap().path(), links, all);
+        // In order: each file system lists a directory in its own, and the first of several names stands for all.
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()).collect();
+        entries.sort();
+        for entry in entries {
+            describe_into(root, &entry, links, all);
         }
     }
 }
