@@ -8,9 +8,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the clone is held while the directory above it is covered.
-const HELD: &str = "/run/taru-test-held";
-
 /// Opens the way to the clone and to the test executable. To be called in a mount namespace that is the test's own.
 ///
 /// # Panics
@@ -32,9 +29,11 @@ fn outermost_closed(dir: &Path) -> Option<PathBuf> {
 }
 
 fn uncover(dir: &Path, closed: &Path) {
-    let script = "mkdir $1 && mount --rbind $2 $1 && mount -t tmpfs -o mode=0755 way $3 && mkdir -p $2 &&
-        mount --rbind $1 $2 && umount -l $1 && rmdir $1";
-    let done = Command::new("sh").args(["-c", script, "sh", HELD]).args([dir, closed]).output();
+    // Held elsewhere while the directory above is covered. Tests in other mount namespaces do the same at once.
+    let script = "held=$(mktemp -d /run/taru-test-XXXXXX) && mount --rbind $1 $held &&
+        mount -t tmpfs -o mode=0755 way $2 && mkdir -p $1 &&
+        mount --rbind $held $1 && umount -l $held && rmdir $held";
+    let done = Command::new("sh").args(["-c", script, "sh"]).args([dir, closed]).output();
     let done = done.expect("start sh");
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "open the way to `{}`: {said}", dir.display());
