@@ -31,7 +31,7 @@ const LACKS: &[(&str, &str)] = &[
     ("state::ps_shows_the_processes", "a boot time in /proc/stat, which ps(1) reads"),
 ];
 /// One test executable that takes longer has hung. A system call costs ten times the host's.
-const SECONDS_PER_TEST: u32 = 600;
+const SECONDS_PER_TEST: u32 = 1200;
 
 /// A test executable and the directory that cargo would run it in.
 struct Test {
