@@ -29,7 +29,8 @@ impl Same {
             Ok(workspace::output(&mut command)?.trim().to_owned())
         };
         let id = taru(&["run", "--detach", image, "sleep", "1000"])?;
-        let (dir, upper) = (engines.run("same"), engines.store("same"));
+        // Users of the container pass both.
+        let (dir, upper) = (format!("{}/run/same", engines.store("taru")), engines.store("same"));
         let from = format!("{}/run/containers/{id}", engines.store("taru"));
         fs::create_dir_all(format!("{dir}/rootfs")).context(|| format!("create `{dir}`"))?;
         workspace::check(Command::new("cp").arg("-a").arg(format!("{from}/etc")).arg(&dir))?;
