@@ -16,8 +16,8 @@ use crate::Engine;
 use crate::config::Root;
 use crate::image::find::{self, Found};
 use crate::image::progress::Progress;
-use crate::image::{Images, unpack};
-use crate::reconcile::{self, Status};
+use crate::image::{broken, unpack};
+use crate::reconcile;
 
 /// What was found.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ impl Checked {
 /// The stores cannot be read. What is wrong with what is in them is in the report.
 pub fn check(engine: &mut Engine, repair: bool, progress: &dyn Progress) -> Result<Checked> {
     let owners = owners(engine)?;
+    let engine = &*engine;
     let images = engine.images()?;
     // Nothing is collected meanwhile that is being read.
     let lease = images.content.lease("check the store")?;
@@ -86,7 +87,7 @@ pub fn check(engine: &mut Engine, repair: bool, progress: &dyn Progress) -> Resu
     }
     if repair {
         for layer in &mut checked.broken {
-            layer.repaired = Some(mend(images, &lease, &owners, &layer.chain, progress));
+            layer.repaired = Some(mend(engine, &lease, &owners, &layer.chain, progress));
         }
     }
     Ok(checked)
@@ -96,8 +97,6 @@ pub fn check(engine: &mut Engine, repair: bool, progress: &dyn Progress) -> Resu
 struct Owner {
     name: String,
     found: Found,
-    /// Whether its layers are mounted now.
-    runs: bool,
 }
 
 /// Every image and every container of one that can be opened; what cannot is named by the check of the blobs.
@@ -109,17 +108,17 @@ fn owners(engine: &mut Engine) -> Result<Vec<Owner>> {
         let id = || record.descriptor.digest.to_string();
         let name = record.name.as_ref().map_or_else(id, Reference::familiar);
         if let Ok(found) = find::open(images, &name, record.descriptor, None) {
-            owners.push(Owner { name, found, runs: false });
+            owners.push(Owner { name, found });
         }
     }
-    for (record, status) in containers {
+    for (record, _) in containers {
         let Ok(config) = record.config() else { continue };
         let Root::Image { manifest, .. } = &config.root else { continue };
         let Some(size) = images.content.has(manifest)? else { continue };
         let descriptor = Descriptor::new("", manifest.clone(), size);
         if let Ok(found) = find::open(images, &record.name, descriptor, None) {
             let name = format!("container {}", record.name);
-            owners.push(Owner { name, found, runs: !matches!(status, Status::Ended(_)) });
+            owners.push(Owner { name, found });
         }
     }
     Ok(owners)
@@ -127,19 +126,16 @@ fn owners(engine: &mut Engine) -> Result<Vec<Owner>> {
 
 /// Unpacks a broken layer again. It is taken away only once it is known that this can be done.
 fn mend(
-    images: &Images,
+    engine: &Engine,
     lease: &Lease,
     owners: &[Owner],
     chain: &Digest,
     progress: &dyn Progress,
 ) -> std::result::Result<(), Error> {
     let what = || format!("unpack the layer `{chain}` again");
-    let having = || owners.iter().filter(|owner| owner.found.chain().contains(chain));
-    if let Some(owner) = having().find(|owner| owner.runs) {
-        return Err(Error::new(Kind::State, format!("{}: {} runs on it", what(), owner.name))
-            .hint("stop what runs on it, and repair again"));
-    }
-    let Some(owner) = having().next() else {
+    let images = engine.images()?;
+    broken::in_use(engine, chain)?;
+    let Some(owner) = owners.iter().find(|owner| owner.found.chain().contains(chain)) else {
         // Of no image, it is nobody's, and what collects would remove it too.
         return images.snapshots.remove_layer(chain);
     };

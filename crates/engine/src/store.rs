@@ -408,7 +408,7 @@ fn parse_config(text: &str) -> std::result::Result<ContainerConfig, String> {
 fn explain(error: rusqlite::Error) -> Error {
     let error = sqlite::explain(error);
     match sqlite::is_damage(&error) {
-        true => error.hint("the file is damaged; restore it, or move it away to begin with no records"),
+        true => error.hint("the file is damaged; restore it, or move it away to begin with no records: `taru store gc` removes the files of containers that have none"),
         false => error,
     }
 }

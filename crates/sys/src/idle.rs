@@ -45,6 +45,7 @@ impl Program {
         Ok(entries.iter().map(|e| e.revents).collect())
     }
 }
+
 /// Lets go of `ranges`, madvise(2), and waits, ppoll(2). Returns what ppoll does, or the negative error number. Whoever
 /// cannot let go waits with more memory.
 ///

@@ -67,7 +67,7 @@ fn no_blob(chain: &Digest, image: &str) -> Error {
 ///
 /// # Errors
 /// [`Kind::State`] if a container runs on it, or it is mounted.
-fn in_use(engine: &Engine, chain: &Digest) -> Result<()> {
+pub(crate) fn in_use(engine: &Engine, chain: &Digest) -> Result<()> {
     let what = || what(chain);
     for hold in engine.images()?.content.holders(chain)? {
         let mount = hold.strip_prefix(MOUNT_HOLD);

@@ -1,6 +1,6 @@
 //! The verbs, one file each: `Args` (as typed, with its help and examples) and `run`.
 //!
-//! To add a verb: its file, its `mod` line, its variant and its line in [`Command::run`], each in
+//! To add a verb: its file, its `mod` line, its variant and its lines in [`Command::run`] and `VERBS`, each in
 //! alphabetical order.
 
 use std::process::ExitCode;

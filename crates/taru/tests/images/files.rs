@@ -276,10 +276,25 @@ fn a_damaged_layer_is_found_by_the_check_and_unpacked_again() {
                 .map(|layer| layer.unwrap().path().join("tree/word"))
                 .find(|path| path.exists())
                 .unwrap();
+            // Only root mounts images. One that is known as broken would be healed first.
+            let place = (!taru.user).then(|| taru.dir().join("mounted").display().to_string());
+            if let Some(place) = &place {
+                fs::create_dir(place).unwrap();
+                taru.taru(&format!("image mount app:1 {place}")).succeeds();
+            }
             fs::write(&word, "WHOLE\n").unwrap();
             let found = taru.taru("store check");
             assert_eq!(found.status, 1);
             assert!(found.stdout.contains("/word: another content (of app:1)"), "{}", found.stdout);
+            // What is mounted is not taken away beneath whoever reads it.
+            if let Some(place) = &place {
+                let refused = taru.taru("store check --repair");
+                assert_eq!(refused.status, 1);
+                let said = format!("{}{}", refused.stdout, refused.stderr);
+                assert!(said.contains(&format!("it is mounted on `{place}`")), "{said}");
+                assert_eq!(fs::read_to_string(format!("{place}/word")).unwrap(), "WHOLE\n");
+                taru.taru(&format!("image unmount {place}")).succeeds();
+            }
             taru.taru("store check --repair").succeeds();
             taru.taru("store check").succeeds();
             assert_eq!(taru.taru("run app:1").ok().stdout, "whole\n");

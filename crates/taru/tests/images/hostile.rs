@@ -141,7 +141,7 @@ fn bombs_are_refused() {
             let start = Tar::new().file(name, "", 0o644).claiming(3 << 30).unfinished();
             bounded.refused(name, bomb(&start, b' ', 48), "bytes");
         }
-        // T78: windows of 2 GiB (zstd) and 4 GiB (xz), as an archive and as a layer.
+        // T78: windows of 2 GiB (zstd) and 1.5 GiB (xz), as an archive and as a layer.
         let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0, 0, 0];
         bounded.refused("a zstd window", zstd, "too much memory");
         bounded.refused("a layer's zstd window", with_layer(&zstd, ZSTD, &digest(b"x")), "unpack the layer");
@@ -151,8 +151,9 @@ fn bombs_are_refused() {
             .stdin(File::open("/bin/busybox").unwrap())
             .stdout(File::create(&xz).unwrap())
             .status();
-        if packed.is_ok_and(|status| status.success()) {
-            bounded.refused_file("an xz dictionary", &xz, "");
+        match packed.is_ok_and(|status| status.success()) {
+            true => bounded.refused_file("an xz dictionary", &xz, ""),
+            false => sandbox.skip("xz, and the memory that it takes to pack with such a dictionary"),
         }
         // T78: gzip in gzip, ten times; a million members.
         let nested =
@@ -387,9 +388,9 @@ fn floods_of_a_registry_are_refused() {
     });
 }
 
-/// T80 in full: a million entries, a million attributes, a hundred thousand further names of files.
+/// T80: 20 000 entries, as many attributes, a tenth as many further names of files; in full (`TARU_TEST_FULL=1`) a million.
 #[test]
-fn a_million_entries_take_no_more() {
+fn a_crowd_of_entries_takes_no_more() {
     sandbox(|sandbox| {
         let Some(bounded) = Bounded::new(sandbox) else { return };
         let count = sandbox.tries(20_000, 1_000_000);
