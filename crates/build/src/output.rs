@@ -11,7 +11,7 @@ use taru_archive::{Format, save};
 use taru_content::Lease;
 use taru_engine::Engine;
 use taru_engine::image::Images;
-use taru_engine::image::save::whole_file;
+use taru_engine::whole_file;
 use taru_oci::{Algorithm, Descriptor, Digest, Image, Manifest, Reference, media};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::FileType;
@@ -173,7 +173,7 @@ fn to_file(path: &Option<PathBuf>, write: impl FnOnce(&mut dyn Write) -> Result<
         return out.flush().context(|| "write to the standard output");
     };
     let what = || format!("write `{}`", path.display());
-    whole_file(path, |file| {
+    whole_file::write(path, |file| {
         let mut out = std::io::BufWriter::with_capacity(1 << 18, file);
         write(&mut out)?;
         out.flush().context(what)

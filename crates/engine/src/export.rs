@@ -8,7 +8,7 @@ use taru_stdx::Result;
 use crate::Engine;
 use crate::copy::pack::{What, pack};
 use crate::copy::{HERE, with};
-use crate::image::save;
+use crate::whole_file;
 
 /// Writes the whole root of the container `key`, without what is mounted in it, as a tar.
 ///
@@ -28,5 +28,5 @@ pub fn to_stream(engine: &mut Engine, key: &str, to: &File) -> Result<()> {
 /// # Errors
 /// As [`to_stream`].
 pub fn to_file(engine: &mut Engine, key: &str, path: &Path) -> Result<()> {
-    save::whole_file(path, |file| to_stream(engine, key, file))
+    whole_file::write(path, |file| to_stream(engine, key, file))
 }

@@ -59,6 +59,7 @@ pub mod step;
 pub mod stop;
 pub mod store;
 pub mod user;
+pub mod whole_file;
 
 /// The state directory, opened by one process.
 #[derive(Debug)]

@@ -1,11 +1,9 @@
 //! Files that are replaced as a whole or not at all.
 
-use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Context, Error, Kind, Result};
 
@@ -27,11 +25,12 @@ pub enum Sync {
 /// Any error of the file system, with the path. The old file is then still there.
 pub fn replace(path: &Path, content: &[u8], mode: u32, sync: Sync) -> Result<()> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path
-        .file_name()
-        .ok_or_else(|| Error::invalid(format!("replace `{}`: no file name", path.display())))?;
+    if path.file_name().is_none() {
+        return Err(Error::invalid(format!("replace `{}`: no file name", path.display())));
+    }
     let what = || format!("write `{}`", path.display());
-    let (mut file, temporary) = temporary(dir, name, mode).context(what)?;
+    let create = |name: &Path| OpenOptions::new().write(true).create_new(true).mode(mode).open(name);
+    let (mut file, temporary) = make_beside(path, create).context(what)?;
     let mut write = || -> std::io::Result<()> {
         file.write_all(content)?;
         if sync == Sync::Durable {
@@ -46,16 +45,22 @@ pub fn replace(path: &Path, content: &[u8], mode: u32, sync: Sync) -> Result<()>
     Ok(())
 }
 
-/// A new file in `dir` for what `name` is to be, and its path: nobody else's, neither another thread's nor what a dead
-/// process with our number left.
-fn temporary(dir: &Path, name: &OsStr, mode: u32) -> std::io::Result<(File, PathBuf)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+/// Has `make` make the first file beside `path` whose name `.NAME.PID.N.tmp` is free, and gives its path too: nobody
+/// else's, neither another thread's nor what a dead process with our number left.
+///
+/// # Errors
+/// Those of `make`, but that there is such a file.
+pub fn make_beside<T>(
+    path: &Path,
+    make: impl Fn(&Path) -> std::io::Result<T>,
+) -> std::io::Result<(T, PathBuf)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut number = 0;
     loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = dir.join(format!(".{}.{}.{number}.tmp", name.to_string_lossy(), std::process::id()));
-        match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|file| (file, path)),
+        let free = path.with_file_name(format!(".{name}.{}.{number}.tmp", std::process::id()));
+        match make(&free) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            made => return made.map(|made| (made, free)),
         }
     }
 }
