@@ -202,12 +202,7 @@ impl Graph {
     /// # Errors
     /// As [`Graph::from`].
     pub(crate) fn add(&mut self, stage: usize, placed: &Placed) -> Result<()> {
-        let names: Vec<&str> = match &placed.instruction {
-            Instruction::Copy(copy) => copy.from.as_deref().into_iter().collect(),
-            Instruction::Run(run) => run.mounts.iter().filter_map(|m| m.field("from")).collect(),
-            _ => Vec::new(),
-        };
-        for name in names.into_iter().filter(|name| !name.contains('$')) {
+        for name in placed.instruction.sources().into_iter().filter(|name| !name.contains('$')) {
             let source = self.from(stage, name)?;
             self.nodes[stage].needs.insert(source);
         }

@@ -6,15 +6,14 @@
 //! graph        its stages, and what they need     pure
 //! stage        a stage made definite: steps       pure
 //! context      the files of the build             tree, pattern, archive: read only, by handles
-//! steps, run   one step: its key, its layer       copy, assembly; taru_engine::step executes
+//! put, run     one step: its key, its layer       files, copy, assembly; taru_engine::step executes
 //! cache        what steps came to                 STATE/build
-//! solve        all of it, in threads              output: the image, and what it becomes
+//! solve        all of it, in threads              root; output: the image, and what it becomes
 //! ```
 //! COPY, ADD and WORKDIR execute nothing: their layer is assembled as a tar from handles on the files, and unpacked as any
 //! layer of a stranger is. RUN is an ordinary container, and its layer is
 //! what `taru commit` would make of that.
 
-mod agent;
 mod archive;
 mod assembly;
 mod attribute;
@@ -25,18 +24,19 @@ mod copy;
 mod dockerfile;
 mod expand;
 mod fetch;
+mod files;
 mod graph;
 mod ids;
 pub mod options;
 mod output;
 mod pattern;
 pub mod progress;
+mod put;
 mod root;
 mod run;
 mod scratch;
 mod solve;
 mod stage;
-mod steps;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,8 +61,7 @@ pub fn check(name: &str, bytes: &[u8]) -> Result<()> {
         graph::Wishes { target: None, args: &args, platform: &host, host: &host, contexts: &contexts };
     let graph = graph::Graph::new(&file, &wishes)?;
     for index in graph.order() {
-        let around =
-            stage::Around { name, escape: file.escape, index, graph: &graph, args: &args, created: None };
+        let around = stage::Around { name, escape: file.escape, index, graph: &graph, args: &args };
         let base = stage::scratch(&graph.nodes[index].platform);
         stage::resolve(around, base, &file.stages[index].instructions)?;
     }

@@ -169,6 +169,18 @@ pub(crate) fn has_wildcards(path: &str) -> bool {
     false
 }
 
+/// A pattern that `path` alone matches.
+pub(crate) fn escape(path: &str) -> String {
+    let mut escaped = String::new();
+    for c in path.chars() {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
 /// A list of patterns of which the last that matches decides.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ignore {

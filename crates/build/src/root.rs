@@ -7,6 +7,7 @@ use std::sync::Arc;
 use taru_archive::LayerWriter;
 use taru_content::Lease;
 use taru_engine::image::Images;
+use taru_engine::image::find::Found;
 use taru_oci::{Algorithm, Digest, HashWriter, document, media};
 use taru_snapshot::{Snapshots, Unpack};
 use taru_stdx::{Context, Result};
@@ -24,6 +25,20 @@ pub(crate) struct Root {
 }
 
 impl Root {
+    /// The root of an image.
+    pub(crate) fn of(image: &Found) -> Root {
+        let diff_ids = &image.config.rootfs.diff_ids;
+        let layers = image.document.layers.iter().zip(diff_ids).zip(image.chain());
+        let layers = layers.map(|((descriptor, diff_id), chain)| Layer {
+            descriptor: descriptor.clone(),
+            diff_id: diff_id.clone(),
+            chain,
+            key: None,
+            created: None,
+        });
+        Root { layers: layers.collect() }
+    }
+
     /// The chain id of its uppermost layer.
     pub(crate) fn top(&self) -> Option<&Digest> {
         self.layers.last().map(|layer| &layer.chain)

@@ -32,6 +32,17 @@ pub(crate) enum Instruction {
     Maintainer(String),
 }
 
+impl Instruction {
+    /// The names by which it reads from stages, images and contexts.
+    pub(crate) fn sources(&self) -> Vec<&str> {
+        match self {
+            Instruction::Copy(copy) => copy.from.as_deref().into_iter().collect(),
+            Instruction::Run(run) => run.mounts.iter().filter_map(|mount| mount.field("from")).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// A command: a list of words, or a line for the shell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Command {

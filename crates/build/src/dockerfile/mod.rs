@@ -19,7 +19,7 @@ mod words;
 
 use taru_stdx::{Error, Kind, Result};
 
-pub(crate) use heredoc::of_word as heredoc_of_word;
+pub(crate) use heredoc::{Heredoc, of_word as heredoc_of_word};
 pub(crate) use instruction::{Command, Copy, From, Instruction, Network, Run, is_url};
 pub(crate) use keyword::nearest;
 pub(crate) use mount::{MountFlag, MountKind};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::chmod::Mode;
 use crate::dockerfile::Dockerfile;
 use crate::graph::Wishes;
 
@@ -15,7 +16,7 @@ fn try_build(text: &str, args: &[(&str, &str)], base: Option<Image>) -> Result<D
         Wishes { target: None, args: &args, platform: &platform, host: &platform, contexts: &contexts };
     let graph = Graph::new(&file, &wishes)?;
     let index = graph.target;
-    let around = Around { name: "D", escape: file.escape, index, graph: &graph, args: &args, created: None };
+    let around = Around { name: "D", escape: file.escape, index, graph: &graph, args: &args };
     let base = base.unwrap_or_else(|| scratch(&platform));
     resolve(around, base, &file.stages[index].instructions)
 }

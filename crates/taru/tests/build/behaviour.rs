@@ -165,6 +165,12 @@ fn mounts_of_steps() {
         assert!(seen.stdout.starts_with("drwx------    2 5        0"), "{}", seen.stdout);
         assert!(seen.stdout.contains("1 7        8"), "{}", seen.stdout);
         assert_eq!(fs::read_to_string(world.context().join("d/f")).unwrap(), "from the context");
+        // A named context has a list of its own.
+        world.file("second/ignored", "x").file("second/own", "x").file("second/.dockerignore", "own\n");
+        let text = World::with_busybox(
+            "FROM bb\nRUN --mount=from=two,target=/m [ -e /m/ignored ] && [ ! -e /m/own ]\n",
+        );
+        world.build(&text, &["--build-context", "two=second"]).succeeds();
         let e = world.build(&World::with_busybox("RUN --security=insecure true\n"), &[]);
         assert!(e.stderr.contains("--allow security.insecure"), "{}", e.stderr);
     });

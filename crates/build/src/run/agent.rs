@@ -1,4 +1,4 @@
-//! `RUN --mount=type=ssh`: a socket for the step, each connection to which is one to the agent.
+//! A socket for a step, each connection to which is one to an ssh agent.
 //!
 //! The agent's own socket is its owner's alone, which the step's user is not.
 
@@ -15,7 +15,7 @@ use taru_stdx::{Context, Result};
 use crate::scratch::Scratch;
 
 /// A socket that leads to an agent; gone when dropped.
-pub(crate) struct Relay {
+pub(super) struct Relay {
     path: PathBuf,
     /// Where it lies: there until nobody listens any more.
     _dir: Scratch,
@@ -28,7 +28,7 @@ impl Relay {
     ///
     /// # Errors
     /// As bind(2); [`taru_stdx::Kind::NotFound`] without an agent.
-    pub(crate) fn start(dir: Scratch, agent: &Path, mode: u32) -> Result<Relay> {
+    pub(super) fn start(dir: Scratch, agent: &Path, mode: u32) -> Result<Relay> {
         let path = dir.path().join("agent");
         let what = || format!("lead to the agent `{}`", agent.display());
         // Whether it is there is told now, not by a failing step.
@@ -51,7 +51,7 @@ impl Relay {
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -14,6 +14,7 @@ use crate::cache::Key;
 use crate::copy::{self, Rules};
 use crate::dockerfile::is_url;
 use crate::fetch;
+use crate::files::Files;
 use crate::pattern::Ignore;
 use crate::stage::CopyStep;
 use crate::tree::Tree;
@@ -29,13 +30,7 @@ pub(crate) struct Place<'a> {
     /// The chain id of the uppermost.
     pub parent: Option<&'a Digest>,
     /// Where files come from.
-    pub source: Arc<Tree>,
-    /// What of them does not exist.
-    pub ignore: &'a Ignore,
-    /// Whether owners mean something there.
-    pub keeps_owners: bool,
-    /// What it is called.
-    pub name: String,
+    pub files: Files,
     /// `SOURCE_DATE_EPOCH`.
     pub epoch: Option<i64>,
     /// What fetches.
@@ -69,12 +64,12 @@ pub(crate) fn copy(step: &CopyStep, place: &Place<'_>) -> Result<Put> {
     let rules = Rules {
         owner,
         chmod: step.chmod.as_ref(),
-        ignore: place.ignore,
+        ignore: &place.files.ignore,
         exclude: Ignore::list(&step.exclude)?,
-        keeps_owners: place.keeps_owners,
+        keeps_owners: place.files.keeps_owners,
         now: place.epoch.unwrap_or_else(now),
         sets_times: place.epoch.is_some(),
-        place: &place.name,
+        place: &place.files.name,
     };
     let below = if step.link { Arc::new(Tree::empty()) } else { place.below.clone() };
     let mut assembly = Assembly::new(below);
@@ -82,19 +77,19 @@ pub(crate) fn copy(step: &CopyStep, place: &Place<'_>) -> Result<Put> {
         if step.add && is_url(source) {
             add_url(step, source, &mut assembly, &rules, place)?;
         } else if step.parents {
-            copy::copy_parents(&mut assembly, &place.source, source, &step.dest, &rules)?;
+            copy::copy_parents(&mut assembly, &place.files.tree, source, &step.dest, &rules)?;
         } else {
-            for found in copy::find(&place.source, source, &rules)? {
+            for found in copy::find(&place.files.tree, source, &rules)? {
                 let is_file = found.node.stat.file_type() == taru_sys::fs::FileType::Regular;
                 if step.unpack.unwrap_or(step.add) && is_file {
-                    let file = place.source.open(&found.node)?;
+                    let file = place.files.tree.open(&found.node)?;
                     if let Some(spooled) = archive::spool(file, place.tmp)? {
                         let what = || format!("unpack `{source}`");
                         archive::extract(&mut assembly, &spooled, &step.dest, &rules).context(what)?;
                         continue;
                     }
                 }
-                copy::copy(&mut assembly, &place.source, &found, &step.dest, &rules)?;
+                copy::copy(&mut assembly, &place.files.tree, &found, &step.dest, &rules)?;
             }
         }
     }
