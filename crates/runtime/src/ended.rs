@@ -1,12 +1,12 @@
-//! A process that was made here and ended before its program ran.
+//! A process that was made here: why it ended before its program ran, and its end where that is to be.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use taru_stdx::{Error, Kind};
+use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::poll::{events, poll};
 use taru_sys::process::{self, Child};
-use taru_sys::signal;
+use taru_sys::{errno, signal};
 
 /// How long an init that closed its link may take to have ended.
 const ENDING: Duration = Duration::from_secs(1);
@@ -25,5 +25,17 @@ pub(crate) fn explain(error: Error, what: &str, init: &Child) -> Error {
                 .hint("SIGKILL: most likely its memory limit is too small; SIGSYS: the seccomp profile forbids a call that starting takes")
         }
         _ => error,
+    }
+}
+
+/// Ends init and reaps it.
+pub(crate) fn end(init: &Child) -> Result<()> {
+    match process::pidfd_send_signal(init.pidfd.as_fd(), signal::SIGKILL) {
+        Err(e) if e.errno() == errno::SRCH => {}
+        other => other.context(|| "kill the container's init")?,
+    }
+    match process::wait_pidfd(init.pidfd.as_fd()) {
+        Err(e) if e.errno() == errno::CHILD => Ok(()),
+        other => other.map(drop).context(|| "wait for the container's init"),
     }
 }

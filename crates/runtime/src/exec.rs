@@ -14,21 +14,20 @@ use std::path::{Path, PathBuf};
 
 use taru_cgroup::{Cgroup, Joiner};
 use taru_seccomp::Program as Filter;
-use taru_stdx::fs::{Sync, replace};
 use taru_stdx::{Context, Error, Kind, Result, Undo};
 use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{self, Child, Clone, Exit, Pid};
 use taru_sys::{errno, fd, keyring, sched, signal, socket};
 
 use crate::attend::{Blocked, attend, own_size};
-use crate::create;
+use crate::handover::{self, Console};
 use crate::host::Host;
 use crate::init::{self, identity, program, streams, terminal};
 use crate::plan::{self, Problems, ProcessPlan};
 use crate::spec::{self, Spec};
 use crate::state::{Record, Status, Store};
 use crate::wire::{Link, Message};
-use crate::{ended, group, kill, listener, resctrl, start};
+use crate::{ended, group, kill, listener, raise, resctrl, stage, start};
 use terminal::Terminal;
 
 /// What `exec` is asked for.
@@ -87,13 +86,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     }
     let filter = filter(&spec, request.store)?;
     check_terminal(&plan, request)?;
-    let console = match request.console_socket {
-        Some(path) => Some(
-            socket::connect(path, true)
-                .context(|| format!("connect to the console socket `{}`", path.display()))?,
-        ),
-        None => None,
-    };
+    let console = request.console_socket.map(Console::connect).transpose()?;
     let pidfd = kill::open_init(&record)?.ok_or_else(|| stopped(request.id))?;
     let group = group::below(&record, request.sub_groups)?;
     let _blocked = Blocked::all();
@@ -113,26 +106,20 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         link: child_link,
         preserve_fds: request.preserve_fds,
     };
-    let shown = if is_created && !create::may_hide() { start::show(&record)? } else { None };
+    let shown = if is_created && !stage::may_hide() { start::show(&record)? } else { None };
     let child = spawn(entry, &group, &record, &link)?;
     drop(shown);
     let mut undo = Undo::new();
-    undo.push(|| create::end(&child));
+    undo.push(|| ended::end(&child));
     let mut warnings = warnings;
-    warnings.extend(create::limit_process(&plan, child.pid)?);
+    warnings.extend(raise::raise(&plan, child.pid)?);
     if let Some(groups) = &record.state.resctrl {
         resctrl::join(groups, child.pid)?;
     }
     link.send(&Message::Go(child.pid.0))?;
     let terminal = converse(&link, &spec, &record, &child)?;
-    report_pid(request, &child)?;
-    let terminal = match (terminal, console) {
-        (Some(main), Some(console)) => {
-            create::send_console(console.as_fd(), main)?;
-            None
-        }
-        (terminal, _) => terminal,
-    };
+    handover::pid(&child, request.pid_file, request.pidfd_socket)?;
+    let terminal = handover::terminal(terminal, console)?;
     undo.commit();
     let exit = if request.detach { None } else { Some(attend(&child, terminal, None)?) };
     Ok(Outcome { exit, warnings })
@@ -225,34 +212,33 @@ fn spawn_through_stage(mut entry: Entry<'_>, group: &Cgroup, record: &Record, li
     if let Some(stage) = clone_into(group, record)? {
         // Ours is one more copy of the child's end: with it open, a stage that was killed would not be heard.
         drop(entry);
-        return create::await_stage(&stage, link);
+        return stage::hear(&stage, link);
     }
-    let mut clone = || -> Result<Option<Child>> {
-        if let Some(joiner) = entry.joiner.take() {
-            joiner.join()?;
-        }
-        let hides = create::may_hide();
-        let null = init::open_null()?;
-        ns::setns(entry.init.as_fd(), entry.namespaces).context(|| "enter the container's namespaces")?;
-        if entry.namespaces.contains(Namespaces::USER) {
-            init::become_root(entry.plan.keep_groups)?;
-        }
-        if hides {
-            process::set_dumpable(false).context(|| "hide from the container's processes")?;
-        }
-        match fd::close_all_but(3 + entry.preserve_fds, &[entry.link.as_fd(), null.as_fd()]) {
-            Err(e) if e.errno() != errno::NOSYS => return Err(e).context(|| "close what the host has open"),
-            _ => entry.null = Some(null),
-        }
-        process::clone3(&Clone { sibling: true, ..Clone::default() }).context(|| "clone the process")
-    };
-    let said = match clone() {
-        Ok(None) => main(Entry { namespaces: Namespaces::NONE, ..entry }),
-        Ok(Some(child)) => Message::Cloned(child.pid.0),
-        Err(error) => Message::Failed(error),
-    };
-    let _ = entry.link.send(&said);
-    process::exit_now(0)
+    match clone_in_stage(&mut entry).transpose() {
+        None => main(Entry { namespaces: Namespaces::NONE, ..entry }),
+        Some(cloned) => stage::end(&entry.link, cloned),
+    }
+}
+
+/// What the stage does; `None` is in the new process.
+fn clone_in_stage(entry: &mut Entry<'_>) -> Result<Option<Child>> {
+    if let Some(joiner) = entry.joiner.take() {
+        joiner.join()?;
+    }
+    let hides = stage::may_hide();
+    let null = init::open_null()?;
+    ns::setns(entry.init.as_fd(), entry.namespaces).context(|| "enter the container's namespaces")?;
+    if entry.namespaces.contains(Namespaces::USER) {
+        init::become_root(entry.plan.keep_groups)?;
+    }
+    if hides {
+        process::set_dumpable(false).context(|| "hide from the container's processes")?;
+    }
+    match fd::close_all_but(3 + entry.preserve_fds, &[entry.link.as_fd(), null.as_fd()]) {
+        Err(e) if e.errno() != errno::NOSYS => return Err(e).context(|| "close what the host has open"),
+        _ => entry.null = Some(null),
+    }
+    process::clone3(&Clone { sibling: true, ..Clone::default() }).context(|| "clone the process")
 }
 
 /// Clones into the container's group. One that its own systemd split up takes the process beside init.
@@ -298,16 +284,6 @@ fn check_executed(child: &Child) -> Result<()> {
     }
     let error = Error::new(Kind::System, "exec: the new process ended before it executed its program");
     Err(ended::explain(error, "exec: the new process", child))
-}
-
-fn report_pid(request: &Request<'_>, child: &Child) -> Result<()> {
-    if let Some(path) = request.pid_file {
-        replace(path, child.pid.to_string().as_bytes(), 0o644, Sync::Atomic)?;
-    }
-    if let Some(path) = request.pidfd_socket {
-        create::send_pidfd(path, child)?;
-    }
-    Ok(())
 }
 
 /// The new process: enters, becomes the program, or says why not. Never returns.

@@ -9,7 +9,7 @@ use crate::attend::{Blocked, attend};
 use crate::create::{self, Created, Request};
 use crate::notify::Relay;
 use crate::wire::Message;
-use crate::{delete, start};
+use crate::{delete, ended, start};
 
 /// How `run` goes on after the start.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +48,7 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
     let exit = release(&created, request.notify)
         .and_then(|relay| attend(&created.init, created.terminal.take(), relay));
     if exit.is_err() {
-        create::end(&created.init)?;
+        ended::end(&created.init)?;
     }
     if !options.keep || exit.is_err() {
         let lock = created.record.lock()?;
@@ -64,7 +64,7 @@ fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
         Ok(Some(relay)) => relay.wait(&created.init.pidfd)?,
         Ok(None) => {}
         Err(error) => {
-            create::end(&created.init)?;
+            ended::end(&created.init)?;
             if !options.keep {
                 let lock = created.record.lock()?;
                 delete::remove(request.store, &created.record, lock)?;
