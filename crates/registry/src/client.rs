@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use taru_oci::Reference;
 use taru_stdx::{Error, Kind, Result};
@@ -415,11 +415,7 @@ fn refusal_of(host: &str, response: Response) -> Fault {
 pub(crate) fn refused(host: &str, response: Response) -> Fault {
     let status = response.head.status;
     let again = match status {
-        408 | 429 | 500 | 502 | 503 | 504 => {
-            let after =
-                response.head.get("retry-after").and_then(|v| v.parse().ok()).map(Duration::from_secs);
-            Again::Soon(after)
-        }
+        408 | 429 | 500 | 502 | 503 | 504 => Again::Soon(response.head.retry_after(SystemTime::now())),
         _ => Again::Never,
     };
     let reason = response.head.reason.clone();

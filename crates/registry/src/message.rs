@@ -2,6 +2,7 @@
 //! checked parts.
 
 use std::io::{self, BufRead, Read};
+use std::time::{Duration, SystemTime};
 
 /// Bytes of a head, all lines together.
 const HEAD: u64 = 64 << 10;
@@ -120,6 +121,17 @@ impl Head {
         self.headers.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
+    /// How long the server asks to be left alone: in seconds, or until a time, told by its own clock if it shows that.
+    pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let value = self.get("retry-after")?;
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let until = httpdate::parse_http_date(value).ok()?;
+        let now = self.get("date").and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        Some(until.duration_since(now).unwrap_or_default())
+    }
+
     /// Whether the connection can carry another exchange.
     pub(crate) fn keeps(&self) -> bool {
         let has = |word: &str| {
@@ -223,6 +235,36 @@ mod tests {
         assert!(head(&"HTTP/1.1 100 C\r\n\r\n".repeat(1000)).is_err());
         assert!(head(&format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "a".repeat(70_000))).is_err());
         assert!(head(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(300))).is_err());
+    }
+
+    #[test]
+    fn a_server_asks_for_time() {
+        // Sun, 06 Nov 1994 08:49:37 GMT, in the three forms of RFC 9110, 5.6.7.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 60);
+        let asked = |lines: &str| {
+            let head = head(&format!("HTTP/1.1 503 Busy\r\n{lines}\r\n")).unwrap();
+            head.retry_after(now).map(|pause| pause.as_secs())
+        };
+        for (lines, seconds) in [
+            ("", None),
+            ("Retry-After: 120\r\n", Some(120)),
+            ("Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", Some(60)),
+            ("Retry-After: Sunday, 06-Nov-94 08:49:37 GMT\r\n", Some(60)),
+            ("Retry-After: Sun Nov  6 08:49:37 1994\r\n", Some(60)),
+            // Another clock than ours.
+            (
+                "Date: Sun, 06 Nov 1994 08:49:27 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                Some(10),
+            ),
+            ("Date: yesterday\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", Some(60)),
+            // It is over.
+            ("Retry-After: Sat, 05 Nov 1994 08:49:37 GMT\r\n", Some(0)),
+            ("Retry-After: -1\r\n", None),
+            ("Retry-After: 99999999999999999999\r\n", None),
+            ("Retry-After: soon\r\n", None),
+        ] {
+            assert_eq!(asked(lines), seconds, "{lines}");
+        }
     }
 
     #[test]

@@ -234,12 +234,13 @@ fn manifests_of_other_kinds_are_refused_with_a_reason() {
 fn passing_troubles_pass() {
     let server = Server::start(|_, n, wire| match n {
         0 => wire.answer(503, &[], b""),
-        // Nobody waits for a day.
+        // Nobody waits for a day, or a century.
         1 => wire.answer(429, &[("Retry-After", "86400")], b""),
+        2 => wire.answer(429, &[("Retry-After", "Thu, 06 Nov 2994 08:49:37 GMT")], b""),
         _ => wire.answer(200, &[("Content-Type", media::MANIFEST)], EMPTY_IMAGE),
     });
-    client().resolve(&server.name("a:1")).unwrap();
-    assert_eq!(server.seen().len(), 3);
+    client_with(|s| s.retries = 3).resolve(&server.name("a:1")).unwrap();
+    assert_eq!(server.seen().len(), 4);
     // But not for ever; and a refusal is one at once.
     for (status, requests) in [(500, 3), (502, 3), (429, 3), (400, 1), (403, 1), (418, 1)] {
         let server = Server::start(move |_, _, wire| {

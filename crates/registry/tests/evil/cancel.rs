@@ -11,11 +11,17 @@ use taru_stdx::{Error, Kind, Result};
 
 use crate::server::{Server, client_with};
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// What `work` ends with when it is cancelled a little after it began.
 fn cancelled<T: Send>(work: impl FnOnce(&Client) -> Result<T> + Send) -> Error {
-    let hour = Duration::from_secs(3600);
+    cancelled_after(HOUR, work)
+}
+
+/// The same, with so much time between the tries if the server does not ask for more.
+fn cancelled_after<T: Send>(delay: Duration, work: impl FnOnce(&Client) -> Result<T> + Send) -> Error {
     let client = client_with(|s| {
-        (s.stall, s.connect, s.first_delay, s.longest_delay, s.retries) = (hour, hour, hour, hour, 100);
+        (s.stall, s.connect, s.first_delay, s.longest_delay, s.retries) = (HOUR, HOUR, delay, HOUR, 100);
     });
     let flag = client.settings().cancel.clone();
     std::thread::scope(|scope| {
@@ -72,6 +78,19 @@ fn every_wait_ends_when_cancelled() {
         });
         assert!(e.chain().to_string().ends_with("cancelled"), "download, {what}: {e:?}");
         assert_eq!(e.kind(), Kind::State, "download, {what}");
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_time_gets_it() {
+    for headers in [
+        &[("Retry-After", "3600")][..],
+        &[("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("Retry-After", "Sun, 06 Nov 1994 09:49:37 GMT")],
+    ] {
+        let server = Server::start(move |_, _, wire| wire.answer(503, headers, b""));
+        let e = cancelled_after(Duration::from_millis(1), |client| client.resolve(&server.name("a:1")));
+        assert!(e.chain().to_string().ends_with("cancelled"), "{headers:?}: {e:?}");
+        assert_eq!(server.seen().len(), 1, "{headers:?}");
     }
 }
 
