@@ -1,13 +1,14 @@
-//! A connection to one server, plain or with TLS, and those that are kept for the next request.
+//! A connection to one server, plain or with TLS, in another TLS's where its proxy wants that; and those that are kept for the next request.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::{ClientConnection, StreamOwned};
+
 use crate::address::Guard;
 use crate::socket::Socket;
-use crate::tls::TlsStream;
 use crate::url::Origin;
 
 /// Bytes read ahead: heads and chunk sizes come out of it, large reads go past it.
@@ -20,14 +21,15 @@ const IDLE: Duration = Duration::from_secs(30);
 /// What carries the bytes.
 pub(crate) enum Stream {
     Plain(Socket),
-    Tls(Box<TlsStream>),
+    /// On a bare one, or in that of a proxy.
+    Tls(Box<StreamOwned<ClientConnection, Stream>>),
 }
 
 impl Stream {
-    fn socket(&mut self) -> &mut Socket {
+    pub(crate) fn socket(&mut self) -> &mut Socket {
         match self {
             Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => &mut tls.sock,
+            Stream::Tls(tls) => tls.sock.socket(),
         }
     }
 }

@@ -17,10 +17,10 @@ use crate::body::Body;
 use crate::connection::{Connection, Key, Pool, Stream};
 use crate::fault::{Again, Fault, Tried, is_cancelled};
 use crate::message::{Head, write_head};
-use crate::proxy::Proxies;
+use crate::proxy::{Proxies, Proxy};
 use crate::socket::{self, Patience};
-use crate::tls::Trust;
-use crate::url::{Scheme, Url};
+use crate::tls::{Peer, Trust};
+use crate::url::{Origin, Scheme, Url};
 
 const AGENT: &str = concat!("taru/", env!("CARGO_PKG_VERSION"));
 
@@ -150,29 +150,34 @@ impl Http {
     fn connect(&self, key: Key, guard: Guard) -> Tried<Connection> {
         let origin = &key.origin;
         let proxy = self.proxies.to(origin);
-        let mut socket = match proxy {
-            Some(proxy) => socket::connect(&proxy.host, proxy.port, Guard::Named, &self.patience)?,
-            None => socket::connect(&origin.host, origin.port, guard, &self.patience)?,
+        let mut stream = match proxy {
+            Some(proxy) => self.connect_to_proxy(proxy)?,
+            None => Stream::Plain(socket::connect(&origin.host, origin.port, guard, &self.patience)?),
         };
         if let Some(proxy) = proxy
             && !(proxy.takes_requests() && origin.scheme == Scheme::Http)
         {
-            proxy.tunnel(&mut socket, origin)?;
+            proxy.tunnel(&mut stream, origin)?;
         }
-        let stream = match origin.scheme {
-            Scheme::Http => Stream::Plain(socket),
-            Scheme::Https => {
-                // A server of plain HTTP may wait for more of what it takes for a request.
-                const HANDSHAKE: std::time::Duration = std::time::Duration::from_secs(5);
-                if key.is_insecure {
-                    socket.set_stall(self.patience.stall.min(HANDSHAKE));
-                }
-                let mut tls = self.trust.begin(origin, key.is_insecure, socket)?;
-                tls.sock.set_stall(self.patience.stall);
-                Stream::Tls(Box::new(tls))
+        if origin.scheme == Scheme::Https {
+            // A server of plain HTTP may wait for more of what it takes for a request.
+            const HANDSHAKE: std::time::Duration = std::time::Duration::from_secs(5);
+            if key.is_insecure {
+                stream.socket().set_stall(self.patience.stall.min(HANDSHAKE));
             }
-        };
+            stream = self.trust.begin(origin, Peer::Server { is_insecure: key.is_insecure }, stream)?;
+            stream.socket().set_stall(self.patience.stall);
+        }
         Ok(Connection::new(stream, key, proxy.is_some()))
+    }
+
+    fn connect_to_proxy(&self, proxy: &Proxy) -> Tried<Stream> {
+        let Origin { host, port, scheme } = &proxy.origin;
+        let stream = Stream::Plain(socket::connect(host, *port, Guard::Named, &self.patience)?);
+        match scheme {
+            Scheme::Http => Ok(stream),
+            Scheme::Https => self.trust.begin(&proxy.origin, Peer::Proxy, stream),
+        }
     }
 
     fn on(&self, mut connection: Connection, request: &mut Request<'_>) -> Tried<Response> {

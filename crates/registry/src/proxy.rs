@@ -3,7 +3,8 @@
 //! The variables are those of curl(1) and Go: `HTTPS_PROXY` and `HTTP_PROXY` by the scheme of the request, else
 //! `ALL_PROXY`, the lower-case name before the upper-case one, and `NO_PROXY`, a list of
 //! `*`, `HOST`, `.DOMAIN`, `ADDRESS`, `ADDRESS/BITS`, each with an optional `:PORT`. This host itself is never reached by a proxy.
-//! A proxy is `http://[USER:PASSWORD@]HOST:PORT` or `socks5://...`; names are left for it to resolve.
+//! A proxy is `http://[USER:PASSWORD@]HOST:PORT`, `https://...` or `socks5://...`; names are left for it to resolve. One of
+//! `https://` is spoken to by TLS and verified as a server is, by [`crate::tls`].
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::IpAddr;
@@ -12,9 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use taru_stdx::{Error, Kind, Result};
 
+use crate::connection::Stream;
 use crate::fault::{Fault, Tried};
 use crate::message::{Head, write_head};
-use crate::socket::Socket;
 use crate::url::{Origin, Scheme, Url, unescape};
 
 /// The proxies of an environment.
@@ -29,8 +30,8 @@ pub struct Proxies {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     kind: Speaks,
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    /// Where it is; by https if it is spoken to by TLS.
+    pub(crate) origin: Origin,
     user: Option<(String, String)>,
 }
 
@@ -43,7 +44,8 @@ enum Speaks {
 impl std::fmt::Debug for Proxy {
     /// Without the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {}:{}", self.kind, self.host, self.port)
+        let tls = if self.origin.scheme == Scheme::Https { " by TLS" } else { "" };
+        write!(f, "{:?}{tls} {}", self.kind, self.origin.with_port())
     }
 }
 
@@ -128,25 +130,29 @@ fn is_within(ip: IpAddr, net: IpAddr, bits: u32) -> bool {
 impl Proxy {
     fn parse(text: &str) -> Result<Proxy> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        let (kind, default_port) = match scheme.to_ascii_lowercase().as_str() {
-            "http" => (Speaks::Http, 80),
-            "socks5" | "socks5h" => (Speaks::Socks5, 1080),
+        let (kind, carrier) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => (Speaks::Http, "http"),
+            "https" => (Speaks::Http, "https"),
+            "socks5" | "socks5h" => (Speaks::Socks5, "http"),
             other => {
                 return Err(Error::new(
                     Kind::Unsupported,
                     format!("speak `{}` with a proxy", other.escape_debug()),
                 )
-                .hint("http:// and socks5:// are known"));
+                .hint("http://, https:// and socks5:// are known"));
             }
         };
-        let (url, user) = Url::parse_with_user(&format!("http://{rest}"))?;
+        let (url, user) = Url::parse_with_user(&format!("{carrier}://{rest}"))?;
         let user = user.map(|user| {
             let (name, password) = user.split_once(':').unwrap_or((&user, ""));
             (unescape(name), unescape(password))
         });
+        let mut origin = url.origin;
         // 80 stands for "none given" here; nobody runs SOCKS on it.
-        let port = if url.origin.port == 80 { default_port } else { url.origin.port };
-        Ok(Proxy { kind, host: url.origin.host, port, user })
+        if kind == Speaks::Socks5 && origin.port == 80 {
+            origin.port = 1080;
+        }
+        Ok(Proxy { kind, origin, user })
     }
 
     /// Whether plain requests go to the proxy itself, with the whole address in their first line.
@@ -160,12 +166,12 @@ impl Proxy {
         Some(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
     }
 
-    /// Has the proxy connect `socket` through to `origin`.
-    pub(crate) fn tunnel(&self, socket: &mut Socket, origin: &Origin) -> Tried<()> {
-        let what = || format!("reach `{}` by the proxy `{}:{}`", origin.with_port(), self.host, self.port);
+    /// Has the proxy connect `stream` through to `origin`.
+    pub(crate) fn tunnel(&self, stream: &mut Stream, origin: &Origin) -> Tried<()> {
+        let what = || format!("reach `{}` by the proxy `{}`", origin.with_port(), self.origin.with_port());
         let answer = match self.kind {
-            Speaks::Http => self.connect(socket, origin)?,
-            Speaks::Socks5 => self.socks(socket, origin).map_err(|e| Fault::io(what(), e))?,
+            Speaks::Http => self.connect(stream, origin)?,
+            Speaks::Socks5 => self.socks(stream, origin).map_err(|e| Fault::io(what(), e))?,
         };
         match answer {
             None => Ok(()),
@@ -176,7 +182,7 @@ impl Proxy {
     }
 
     /// RFC 9110, 9.3.6. Returns why not, if not.
-    fn connect(&self, socket: &mut Socket, origin: &Origin) -> Tried<Option<String>> {
+    fn connect(&self, stream: &mut Stream, origin: &Origin) -> Tried<Option<String>> {
         let to = origin.with_port();
         let authorization = self.authorization();
         let mut headers = vec![("Host", to.as_str())];
@@ -186,23 +192,24 @@ impl Proxy {
         let mut request = Vec::new();
         write_head(&mut request, "CONNECT", &to, &headers)?;
         let mut exchange = || -> io::Result<Head> {
-            socket.write_all(&request)?;
+            stream.write_all(&request)?;
+            stream.flush()?;
             // Byte by byte: what follows the head belongs to the server behind.
-            Head::read(&mut BufReader::with_capacity(1, &mut *socket))
+            Head::read(&mut BufReader::with_capacity(1, &mut *stream))
         };
         let head =
-            exchange().map_err(|e| Fault::io(format!("ask the proxy `{}:{}`", self.host, self.port), e))?;
+            exchange().map_err(|e| Fault::io(format!("ask the proxy `{}`", self.origin.with_port()), e))?;
         Ok((!(200..300).contains(&head.status)).then(|| format!("{} {}", head.status, head.reason)))
     }
 
     /// RFC 1928 and RFC 1929. Returns why not, if not.
-    fn socks(&self, socket: &mut Socket, origin: &Origin) -> io::Result<Option<String>> {
+    fn socks(&self, stream: &mut Stream, origin: &Origin) -> io::Result<Option<String>> {
         const NONE: u8 = 0;
         const PASSWORD: u8 = 2;
         let offered: &[u8] = if self.user.is_some() { &[5, 2, NONE, PASSWORD] } else { &[5, 1, NONE] };
-        socket.write_all(offered)?;
+        stream.write_all(offered)?;
         let mut choice = [0; 2];
-        socket.read_exact(&mut choice)?;
+        stream.read_exact(&mut choice)?;
         match (choice, &self.user) {
             ([5, NONE], _) => {}
             ([5, PASSWORD], Some((name, password))) => {
@@ -214,9 +221,9 @@ impl Proxy {
                     message.push(length);
                     message.extend_from_slice(word.as_bytes());
                 }
-                socket.write_all(&message)?;
+                stream.write_all(&message)?;
                 let mut answer = [0; 2];
-                socket.read_exact(&mut answer)?;
+                stream.read_exact(&mut answer)?;
                 if answer[1] != 0 {
                     return Ok(Some("it refuses the user and password".into()));
                 }
@@ -241,9 +248,9 @@ impl Proxy {
             }
         }
         message.extend_from_slice(&origin.port.to_be_bytes());
-        socket.write_all(&message)?;
+        stream.write_all(&message)?;
         let mut answer = [0; 4];
-        socket.read_exact(&mut answer)?;
+        stream.read_exact(&mut answer)?;
         let why = match answer[1] {
             0 => None,
             2 => Some("its rules forbid it"),
@@ -261,12 +268,12 @@ impl Proxy {
             4 => 16,
             3 => {
                 let mut length = [0; 1];
-                socket.read_exact(&mut length)?;
+                stream.read_exact(&mut length)?;
                 usize::from(length[0])
             }
             _ => return Ok(Some("it does not speak SOCKS 5".into())),
         };
-        socket.read_exact(&mut vec![0; rest + 2])?;
+        stream.read_exact(&mut vec![0; rest + 2])?;
         Ok(None)
     }
 }
@@ -321,7 +328,10 @@ mod tests {
             chosen(&proxies(&[("HTTP_PROXY", "p:1"), ("REQUEST_METHOD", "GET")]).unwrap(), "http://a.b/"),
             None
         );
-        let e = proxies(&[("HTTPS_PROXY", "https://u:secret@p")]).unwrap_err();
+        let p = proxies(&[("HTTPS_PROXY", "https://u:pw@p"), ("HTTP_PROXY", "https://p:80")]).unwrap();
+        assert_eq!(chosen(&p, "https://quay.io/").unwrap(), "Http by TLS p:443");
+        assert_eq!(chosen(&p, "http://quay.io/").unwrap(), "Http by TLS p:80");
+        let e = proxies(&[("HTTPS_PROXY", "quic://u:secret@p")]).unwrap_err();
         assert_eq!(e.kind(), Kind::Unsupported);
         assert!(!e.chain().to_string().contains("secret"));
     }

@@ -20,8 +20,8 @@ use rustls::{
 };
 use taru_stdx::{Context, Error, Kind, Result};
 
+use crate::connection::Stream;
 use crate::fault::{Again, Fault, Tried, is_cancelled};
-use crate::socket::Socket;
 use crate::url::Origin;
 
 /// Bytes of a file of certificates; the bundle of a distribution has a quarter of it.
@@ -29,8 +29,16 @@ const FILE: u64 = 1 << 20;
 /// Files in a directory of certs.d.
 const FILES: usize = 64;
 
-/// A connection with TLS.
-pub(crate) type TlsStream = StreamOwned<ClientConnection, Socket>;
+/// What TLS is spoken with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Server {
+        /// Its certificate is not verified.
+        is_insecure: bool,
+    },
+    /// One that is always verified.
+    Proxy,
+}
 
 /// Where certificates lie, and what was made of them so far.
 #[derive(Debug, Default)]
@@ -107,16 +115,19 @@ impl Trust {
     }
 
     /// Begins TLS on `socket` and finishes the handshake, so that its errors are told from those of what follows.
-    pub(crate) fn begin(&self, origin: &Origin, is_insecure: bool, mut socket: Socket) -> Tried<TlsStream> {
-        let config = self.config(origin, is_insecure)?;
+    pub(crate) fn begin(&self, origin: &Origin, peer: Peer, mut stream: Stream) -> Tried<Stream> {
+        let config = self.config(origin, peer == Peer::Server { is_insecure: true })?;
         let name = ServerName::try_from(origin.host.clone())
             .context_as(Kind::Invalid, || format!("connect to `{}`", origin.authority()))?;
         let mut tls = ClientConnection::new(config, name)
             .context(|| format!("connect to `{}` by TLS", origin.authority()))?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut socket).map_err(|e| refused(origin, e))?;
+            tls.complete_io(&mut stream).map_err(|e| match peer {
+                Peer::Server { .. } => refused(origin, e),
+                Peer::Proxy => refused_by_proxy(origin, e),
+            })?;
         }
-        Ok(StreamOwned::new(tls, socket))
+        Ok(Stream::Tls(Box::new(StreamOwned::new(tls, stream))))
     }
 }
 
@@ -146,6 +157,26 @@ fn refused(origin: &Origin, e: std::io::Error) -> Fault {
             "if it wants a certificate, put it into /etc/containers/certs.d/{host}/client.cert, its key into client.key"
         ))),
         _ => Fault { again: Again::Soon(None), ..Fault::last(error.because(inner)) },
+    }
+}
+
+/// What a failed handshake with a proxy means: nothing about the server behind.
+fn refused_by_proxy(origin: &Origin, e: std::io::Error) -> Fault {
+    let host = origin.authority();
+    let what = format!("connect to the proxy `{host}` by TLS");
+    let inner = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).cloned();
+    match inner {
+        Some(inner @ rustls::Error::InvalidCertificate(_)) => {
+            let error = Error::new(Kind::Permission, what).because(inner);
+            Fault::last(error.hint(format!(
+                "if you trust it, put its authority into /etc/containers/certs.d/{host}/ca.crt"
+            )))
+        }
+        Some(inner @ rustls::Error::InvalidMessage(_)) => {
+            let error = Error::new(Kind::Invalid, what).because(inner);
+            Fault::last(error.hint(format!("if it speaks plain HTTP, name it `http://{host}`")))
+        }
+        _ => Fault::io(what, e),
     }
 }
 

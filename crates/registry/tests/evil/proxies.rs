@@ -8,7 +8,10 @@ use taru_oci::media;
 use taru_registry::{Credentials, Proxies, Registries};
 use taru_stdx::Kind;
 
+use rustls::{ServerConnection, StreamOwned};
+
 use crate::server::{Server, client_with};
+use crate::tls::{Tls, certified};
 use crate::tokens::Dir;
 
 const IMAGE: &[u8] = br#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
@@ -46,6 +49,149 @@ fn plain_requests_go_to_the_proxy_whole_and_others_through_it() {
     let seen = proxy.seen();
     assert_eq!((seen[0].method.as_str(), seen[0].target.as_str()), ("CONNECT", "registry.invalid:443"));
     assert_eq!(seen[0].header("proxy-authorization"), Some("Basic dXM6ZXI6cGFAc3M="));
+}
+
+/// A proxy that is spoken to by TLS, as `https://127.0.0.1:PORT`; what is asked of it, it tells.
+struct TlsProxy {
+    host: String,
+    certificates: Dir,
+    heads: mpsc::Receiver<String>,
+}
+
+impl TlsProxy {
+    /// Whatever one wants to be connected to is `target`; requests of plain HTTP it answers with an image.
+    fn start(target: String) -> TlsProxy {
+        let (dir, config) = certified();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        std::fs::create_dir(dir.0.join(&host)).unwrap();
+        std::fs::copy(dir.0.join("crt"), dir.0.join(&host).join("ca.crt")).unwrap();
+        let (tell, heads) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let connection = ServerConnection::new(config.clone()).unwrap();
+                let (tell, target) = (tell.clone(), target.clone());
+                std::thread::spawn(move || {
+                    let _ = serve(StreamOwned::new(connection, stream), &tell, &target);
+                });
+            }
+        });
+        TlsProxy { host, certificates: dir, heads }
+    }
+}
+
+fn serve(
+    mut client: StreamOwned<ServerConnection, TcpStream>,
+    tell: &mpsc::Sender<String>,
+    target: &str,
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut one = [0];
+        client.read_exact(&mut one)?;
+        head.extend(one);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let is_tunnel = head.starts_with("CONNECT ");
+    tell.send(head).unwrap();
+    if !is_tunnel {
+        let (kind, length) = (media::MANIFEST, IMAGE.len());
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+        client.write_all(&[head.as_bytes(), IMAGE].concat())?;
+        return client.flush();
+    }
+    let mut server = TcpStream::connect(target)?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    // One thread for both directions, as there is one state of TLS.
+    let soon = Some(std::time::Duration::from_millis(1));
+    client.sock.set_read_timeout(soon)?;
+    server.set_read_timeout(soon)?;
+    while pass(&mut client, &mut server)? && pass(&mut server, &mut client)? {}
+    Ok(())
+}
+
+/// Passes on what is there; `false` at the end.
+fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<bool> {
+    let mut buffer = [0; 4096];
+    match from.read(&mut buffer) {
+        Ok(0) => Ok(false),
+        Ok(length) => to.write_all(&buffer[..length]).and_then(|()| to.flush()).map(|()| true),
+        Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(true),
+        Err(e) => Err(e),
+    }
+}
+
+#[test]
+fn a_proxy_is_spoken_to_by_tls() {
+    let length = IMAGE.len();
+    let image = std::str::from_utf8(IMAGE).unwrap();
+    let registry = Tls::start(format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {length}\r\n\r\n{image}",
+        media::MANIFEST
+    ));
+    let proxy = TlsProxy::start(registry.host.clone());
+    let address = format!("https://us%3Aer:pa%40ss@{}", proxy.host);
+    let (_dir, registries) = plain();
+    let client = client_with(|s| {
+        (s.registries, s.retries) = (registries, 0);
+        s.certificates = vec![proxy.certificates.0.clone()];
+        s.proxies = proxies(&[("HTTPS_PROXY", address)]);
+    });
+    // By TLS in TLS.
+    client.resolve(&"registry.invalid/a:1".parse().unwrap()).unwrap();
+    let head = proxy.heads.recv().unwrap();
+    assert!(head.starts_with("CONNECT registry.invalid:443 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nProxy-Authorization: Basic dXM6ZXI6cGFAc3M=\r\n"), "{head}");
+    assert!(registry.seen.lock().unwrap()[0].starts_with("GET /v2/a/manifests/1 "), "{:?}", registry.seen);
+}
+
+#[test]
+fn plain_requests_go_to_a_proxy_by_tls() {
+    // What it leads to knows no TLS.
+    let registry = Server::start(|_, _, _| {});
+    let proxy = TlsProxy::start(registry.host());
+    let address = format!("https://{}", proxy.host);
+    let (_dir, registries) = plain();
+    let client = client_with(|s| {
+        (s.registries, s.retries) = (registries, 0);
+        s.certificates = vec![proxy.certificates.0.clone()];
+        s.proxies = proxies(&[("ALL_PROXY", address)]);
+    });
+    client.resolve(&"registry.invalid/a:1".parse().unwrap()).unwrap();
+    assert!(proxy.heads.recv().unwrap().starts_with("CONNECT registry.invalid:443 "));
+    let head = proxy.heads.recv().unwrap();
+    assert!(head.starts_with("GET http://registry.invalid/v2/a/manifests/1 HTTP/1.1\r\n"), "{head}");
+}
+
+#[test]
+fn a_proxy_that_nobody_vouches_for_is_asked_nothing() {
+    let proxy = TlsProxy::start("127.0.0.1:1".to_owned());
+    let client = |scheme: &str, host: &str| {
+        client_with(|s| {
+            // The registry is insecure; that says nothing of the proxy.
+            (s.registries, s.retries) = (plain().1, 0);
+            s.proxies = proxies(&[("ALL_PROXY", format!("{scheme}://u:secret@{host}"))]);
+        })
+    };
+    let e = client("https", &proxy.host).resolve(&"registry.invalid/a:1".parse().unwrap()).unwrap_err();
+    assert_eq!(e.kind(), Kind::Permission, "{e:?}");
+    let words = format!("connect to the proxy `{}` by TLS: invalid peer certificate", proxy.host);
+    assert!(e.chain().to_string().contains(&words), "{e:?}");
+    let hint =
+        format!("if you trust it, put its authority into /etc/containers/certs.d/{}/ca.crt", proxy.host);
+    assert_eq!(e.hints(), [hint], "{e:?}");
+    assert!(!format!("{e:?}").contains("secret"), "{e:?}");
+    assert!(proxy.heads.try_recv().is_err());
+    // One that speaks no TLS gets no password.
+    let plain_proxy = Server::start(|_, _, wire| wire.answer(200, &[], b""));
+    let e =
+        client("https", &plain_proxy.host()).resolve(&"registry.invalid/a:1".parse().unwrap()).unwrap_err();
+    assert_eq!(
+        e.hints(),
+        [format!("if it speaks plain HTTP, name it `http://{}`", plain_proxy.host())],
+        "{e:?}"
+    );
+    assert_eq!(plain_proxy.seen().len(), 0);
 }
 
 #[test]

@@ -23,21 +23,7 @@ pub(crate) struct Tls {
 
 impl Tls {
     pub(crate) fn start(answer: String) -> Tls {
-        let dir = Dir::new();
-        let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out crt -subj /CN=x -days 9 \
-                         -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:false";
-        let output =
-            Command::new("openssl").args(arguments.split_whitespace()).current_dir(&dir.0).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let certificate = CertificateDer::from_pem_file(dir.0.join("crt")).unwrap();
-        let key = PrivateKeyDer::from_pem_file(dir.0.join("key")).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let config = Arc::new(config);
+        let (dir, config) = certified();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -65,6 +51,25 @@ impl Tls {
         });
         Tls { host, dir, seen }
     }
+}
+
+/// How to be a server for 127.0.0.1, whose certificate is `crt` in the directory.
+pub(crate) fn certified() -> (Dir, Arc<ServerConfig>) {
+    let dir = Dir::new();
+    let arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out crt -subj /CN=x -days 9 \
+                     -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:false";
+    let output =
+        Command::new("openssl").args(arguments.split_whitespace()).current_dir(&dir.0).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let certificate = CertificateDer::from_pem_file(dir.0.join("crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(dir.0.join("key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    (dir, Arc::new(config))
 }
 
 #[test]
