@@ -93,6 +93,56 @@ fn tars_of_gnu_tar_are_unpacked_as_it_would() {
     }
 }
 
+/// GNU tar tells ACLs in words, with the names that the host has.
+#[test]
+fn acls_of_gnu_tar_are_kept() {
+    const TEST: &str = "acls_of_gnu_tar_are_kept";
+    if !is_root(TEST) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let source = scratch.0.join("source");
+    fs::create_dir_all(source.join("dir")).unwrap();
+    for name in ["ids", "root", "plain"] {
+        fs::write(source.join(name), name).unwrap();
+    }
+    let set = |path: &str, attribute: &str, users: &[u32]| {
+        let mut value = vec![2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255];
+        for user in users {
+            value.extend_from_slice(&[2, 0, 7, 0]);
+            value.extend_from_slice(&user.to_le_bytes());
+        }
+        for [tag, permissions] in [[4, 4], [16, 7], [32, 0]] {
+            value.extend_from_slice(&[tag, 0, permissions, 0, 255, 255, 255, 255]);
+        }
+        let flags = taru_sys::xattr::SetFlags::empty();
+        taru_sys::xattr::lsetxattr(&source.join(path), attribute.as_ref(), &value, flags)
+    };
+    // Ids of nobody, which GNU tar has to write as numbers.
+    let lacks = set("ids", "system.posix_acl_access", &[3_000_000_123, 3_000_000_124]);
+    if lacks.is_err() {
+        return taru_testkit::skip(TEST, "a file system with ACLs for temporary files");
+    }
+    set("root", "system.posix_acl_access", &[0]).unwrap();
+    set("dir", "system.posix_acl_access", &[3_000_000_123]).unwrap();
+    set("dir", "system.posix_acl_default", &[0, 3_000_000_125]).unwrap();
+    let done = Command::new("tar").args(["--acls", "-c", "-C"]).arg(&source).arg(".").output().unwrap();
+    if !done.status.success() || !done.stdout.windows(18).any(|bytes| bytes == b"SCHILY.acl.default") {
+        return taru_testkit::skip(TEST, "a tar that writes ACLs");
+    }
+    let store = store(&scratch.0.join("store"));
+    let layer = unpack(&store, None, &done.stdout).unwrap();
+    let now = tree(&scratch.0.join("store"), &layer);
+    // GNU tar writes no nanoseconds with these options.
+    let attributes = |root: &Path| -> BTreeMap<String, String> {
+        let cut = |line: &str| line.rsplit_once(" [").unwrap().1.to_owned();
+        describe(root).into_iter().map(|(path, line)| (path, cut(&line))).collect()
+    };
+    assert_same("acls", &attributes(&source), &attributes(&now));
+    assert!(attributes(&now)["ids"].contains("posix_acl_access"));
+    assert_eq!(store.check(&layer).unwrap(), []);
+}
+
 #[test]
 fn layers_that_are_written_are_read_by_gnu_tar_and_umoci() {
     if !is_root("layers_that_are_written_are_read_by_gnu_tar_and_umoci") {

@@ -69,7 +69,7 @@ pub struct Entry {
     pub mtime: (i64, u32),
     /// Extended attributes.
     pub xattrs: Xattrs,
-    /// Other PAX records that may mean something to somebody, such as ACLs in star's form.
+    /// Other PAX records that may mean something to somebody, such as ACLs of other systems.
     pub records: Vec<(Vec<u8>, Vec<u8>)>,
 }
 

@@ -5,7 +5,7 @@
 //!  └ PAX: key=value    └ GNU                    └ ustar, or GNU's: name, type, size
 //! ```
 //! Formats: ustar and PAX (POSIX.1-2017, pax, "ustar Interchange Format"), GNU tar's long names, numbers and sparse
-//! files, star's and libarchive's extended attributes.
+//! files, star's and libarchive's extended attributes, ACLs in words.
 //!
 //! What the library `tar` does: where the fields of a header and of GNU's sparse maps lie, types, names with their
 //! prefix, numbers in octal and base 256, checksums, the headers that are written.
@@ -23,6 +23,7 @@
 //!
 //! Nothing here looks at a file system: what a name means is the caller's to say.
 
+mod acl;
 mod entry;
 mod header;
 mod pax;

@@ -21,6 +21,9 @@ pub(crate) struct Records {
     pub(crate) gid: Option<u64>,
     pub(crate) mtime: Option<(i64, u32)>,
     pub(crate) xattrs: Xattrs,
+    /// ACLs in words.
+    pub(crate) access: Option<Vec<u8>>,
+    pub(crate) default: Option<Vec<u8>>,
     /// GNU.sparse.*: version 0 has its map here, version 1 in front of the content.
     pub(crate) sparse: Sparse,
     /// What is none of these, and no time or name that nobody needs.
@@ -135,6 +138,8 @@ impl Records {
             b"uid" => self.uid = Some(decimal(value)?),
             b"gid" => self.gid = Some(decimal(value)?),
             b"mtime" => self.mtime = Some(time(value)?),
+            b"SCHILY.acl.access" => self.access = Some(value.to_vec()),
+            b"SCHILY.acl.default" => self.default = Some(value.to_vec()),
             b"uname" | b"gname" | b"atime" | b"ctime" | b"comment" | b"charset" | b"hdrcharset" => {}
             _ if key.starts_with(b"GNU.sparse.") => {
                 self.sparse.is_used = true;

@@ -8,6 +8,7 @@ use tar::EntryType;
 use taru_oci::limits;
 use taru_stdx::{Context, Error, Kind as Class, Result};
 
+use crate::acl;
 use crate::entry::{Entry, Kind, text};
 use crate::header::Header;
 use crate::pax::{self, Records};
@@ -132,7 +133,9 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn plain(&mut self, header: &Header<'_>, extended: Extended) -> Result<Entry> {
-        let records = extended.records.unwrap_or_default();
+        let mut records = extended.records.unwrap_or_default();
+        let mode = header.mode()?;
+        let xattrs = acl::attributes(&mut records, mode)?;
         let mut path = match one_of(records.path, extended.name, "path")? {
             Some(path) => path,
             None => header.name()?,
@@ -197,8 +200,7 @@ impl<R: BufRead> Reader<R> {
             Some(time) => time,
             None => (header.mtime()?, 0),
         };
-        let mode = header.mode()?;
-        Ok(Entry { path, kind, mode, uid, gid, mtime, xattrs: records.xattrs, records: records.other })
+        Ok(Entry { path, kind, mode, uid, gid, mtime, xattrs, records: records.other })
     }
 
     fn set_content(&mut self, stored: u64) -> Result<()> {

@@ -315,7 +315,7 @@ mod tests {
                     gid: 4_000_000_000,
                     mtime,
                     xattrs: vec![(b"user.a".to_vec(), b"\n=\0".to_vec())],
-                    records: vec![(b"SCHILY.acl.access".to_vec(), b"user::rwx".to_vec())],
+                    records: vec![(b"SCHILY.acl.ace".to_vec(), b"owner@:r::allow".to_vec())],
                 });
             }
         }

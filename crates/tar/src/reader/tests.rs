@@ -23,7 +23,8 @@ fn entries_come_as_they_were_put_in() {
         .file("d/f", "hello", 0o4755)
         .owned(7, 3_000_000_000)
         .xattr("user.k", "v")
-        .pax("SCHILY.acl.access", "acl")
+        .pax("SCHILY.acl.ace", "acl")
+        .pax("SCHILY.acl.access", "user::rwx,user:7:r--,group::r-x,mask::r-x,other::r-x")
         .symlink(&long, &long)
         .char_device("c", 1, 3, 0o600)
         .file("old/", "", 0o755);
@@ -33,8 +34,10 @@ fn entries_come_as_they_were_put_in() {
     let file = &found[1].0;
     assert_eq!((file.mode, file.uid, file.gid), (0o4755, 7, 3_000_000_000));
     assert_eq!((&file.kind, file.stored(), file.mtime), (&Kind::file(5), 5, (1_600_000_000, 0)));
-    assert_eq!(file.xattrs, [(b"user.k".to_vec(), b"v".to_vec())]);
-    assert_eq!(file.records, [(b"SCHILY.acl.access".to_vec(), b"acl".to_vec())]);
+    let [(acl, value), attribute] = &file.xattrs[..] else { panic!("{:?}", file.xattrs) };
+    assert_eq!((&acl[..], value.len()), (&b"system.posix_acl_access"[..], 4 + 5 * 8));
+    assert_eq!(*attribute, (b"user.k".to_vec(), b"v".to_vec()));
+    assert_eq!(file.records, [(b"SCHILY.acl.ace".to_vec(), b"acl".to_vec())]);
     assert_eq!(found[1].1, b"hello");
     assert_eq!(found[2].0.path.len(), 300);
     assert_eq!(found[2].0.kind, Kind::Symlink { target: long.into_bytes() });
