@@ -25,7 +25,7 @@ const LET_GO: [u8; 2] = [0x10, 0x11];
 pub fn attach(engine: &mut Engine, key: &str, with_input: bool) -> Result<u8> {
     let (record, status) = reconcile::one(engine, key)?;
     let Status::Running { .. } = status else {
-        return Err(Error::new(Kind::State, format!("attach to `{key}`: it is {}", status.word())));
+        return Err(Error::new(Kind::State, format!("attach to `{key}`: it is not running")));
     };
     let is_tty = record.config()?.tty;
     let stream = control::connect(&engine.dirs.bundle(&record.id))

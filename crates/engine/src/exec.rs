@@ -31,10 +31,8 @@ pub struct Exec {
 pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
     let (record, status) = reconcile::one(engine, key)?;
     let Status::Running { .. } = status else {
-        return Err(Error::new(
-            Kind::State,
-            format!("execute a program in `{key}`: it is {}", status.word()),
-        ));
+        return Err(Error::new(Kind::State, format!("execute a program in `{key}`: it is not running"))
+            .hint(format!("`taru start {}` starts what has ended", record.name)));
     };
     let bundle = engine.dirs.bundle(&record.id);
     let log = bundle.join(format!("exec.{}.log", taru_sys::process::getpid()));

@@ -58,8 +58,9 @@ pub fn check(name: &str) -> Result<()> {
     if first && rest && name.len() <= 128 {
         return Ok(());
     }
-    Err(Error::invalid(format!("name a container `{}`", name.escape_debug()))
-        .hint("a name has letters, digits, `_`, `.` and `-`, begins with a letter or digit, and at most 128 of them"))
+    Err(Error::invalid(format!("name a container `{}`: it is no name", name.escape_debug())).hint(
+        "a name begins with a letter or digit, goes on with these, `_`, `.` and `-`, and has 128 at most",
+    ))
 }
 
 #[cfg(test)]

@@ -428,8 +428,10 @@ impl Netlink {
         self.request(m).context(what).map_err(|e| match e.kind() {
             Kind::Unsupported => {
                 let kind = link.kind.name();
+                // The module of VLANs is named after their standard.
+                let module = if kind == "vlan" { "8021q" } else { kind };
                 e.hint(format!(
-                    "this kernel has no {kind} links, or their module is not loaded: `modprobe {kind}`"
+                    "this kernel has no {kind} links, or their module is not loaded: `modprobe {module}`"
                 ))
             }
             _ => e,

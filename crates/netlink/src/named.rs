@@ -81,7 +81,10 @@ pub fn delete(name: &str) -> Result<()> {
     let file = path(name).context(what)?;
     // Not a mount: left behind by a crash, or by a reboot where /run is on disk. The name still goes.
     let _ = umount2(&file, UmountFlags::DETACH | UmountFlags::NOFOLLOW);
-    std::fs::remove_file(&file).context(what)
+    std::fs::remove_file(&file).context(what).map_err(|e| match e.kind() {
+        Kind::NotFound => e.hint("`taru netns list` shows the names"),
+        _ => e,
+    })
 }
 
 /// All names, sorted.

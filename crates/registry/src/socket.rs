@@ -83,6 +83,14 @@ pub(crate) fn connect(host: &str, port: u16, guard: Guard, patience: &Patience) 
     Ok(Socket { tcp, peer, cancel, stall, waited: Duration::ZERO, moved: 0 })
 }
 
+/// What the resolver says, without the standard library's words before it.
+fn plain(e: io::Error) -> io::Error {
+    match e.to_string().strip_prefix("failed to lookup address information: ") {
+        Some(why) => io::Error::new(e.kind(), why),
+        None => e,
+    }
+}
+
 enum Refusal {
     Guarded,
     Io(io::Error),
@@ -94,7 +102,7 @@ fn connect_now(
     guard: Guard,
     each: Duration,
 ) -> Result<(TcpStream, SocketAddr), Refusal> {
-    let addresses = (host, port).to_socket_addrs().map_err(Refusal::Io)?;
+    let addresses = (host, port).to_socket_addrs().map_err(|e| Refusal::Io(plain(e)))?;
     let mut refusal = Refusal::Io(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     for address in addresses.take(ADDRESSES) {
         if !guard.allows(address.ip()) {

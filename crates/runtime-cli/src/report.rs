@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use taru_stdx::{Error, Kind, Result};
+use taru_stdx::{Error, Kind, Result, usage};
 
 use crate::arguments::{GLOBAL, typed_command, typed_value};
 use crate::commands::COMMANDS;
@@ -75,39 +75,11 @@ pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
     ExitCode::from(status(command))
 }
 
-/// Operands in backquotes, as in all our messages: clap has them in quotes.
-fn backquoted(text: &str) -> String {
-    let is_edge = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || ",.:;)".contains(c));
-    let mut before = None;
-    let mut rest = text.chars();
-    let mut out = String::with_capacity(text.len());
-    while let Some(c) = rest.next() {
-        let is_quote = c == '\'' && (is_edge(before) || is_edge(rest.clone().next()));
-        out.push(if is_quote { '`' } else { c });
-        before = Some(c);
-    }
-    out
-}
-
-/// clap's text as an error of ours: the mistake on one line, the rest as hints.
+/// clap's text as an error of ours.
 fn explain(text: &str, args: &[OsString]) -> Error {
-    let text = backquoted(text);
-    let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or("mistaken command line");
-    let mut problem = first.strip_prefix("error: ").unwrap_or(first).replace("subcommand", "command");
-    let (mut operands, mut hints) = (Vec::new(), Vec::new());
-    for line in lines {
-        if let Some(tip) = line.strip_prefix("  tip: ") {
-            hints.push(tip.replace("subcommand", "command"));
-        } else if let Some(usage) = line.strip_prefix("Usage: ") {
-            hints.push(format!("usage: {usage}"));
-        } else if line.starts_with("  ") && hints.is_empty() {
-            operands.push(line.trim());
-        }
-    }
-    if !operands.is_empty() {
-        problem = format!("{problem} {}", operands.join(" "));
-    }
+    let said = usage::explain(text);
+    let problem = said.to_string();
+    let mut hints: Vec<String> = said.hints().into_iter().map(str::to_owned).collect();
     let command = typed_command(args).map(|name| name.to_string_lossy()).unwrap_or_default();
     let misplaced = GLOBAL.iter().find(|option| problem == format!("unexpected argument `{option}` found"));
     if let Some(option) = misplaced {
@@ -118,15 +90,4 @@ fn explain(text: &str, args: &[OsString]) -> Error {
         format!("`taru-runtime {} --help` tells more", if known { &command } else { "" }).replace("  ", " "),
     );
     hints.into_iter().fold(Error::invalid(problem), Error::hint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::backquoted;
-
-    #[test]
-    fn operands_are_in_backquotes_and_apostrophes_stay() {
-        assert_eq!(backquoted("unexpected 'a', try '--b c'."), "unexpected `a`, try `--b c`.");
-        assert_eq!(backquoted("error: invalid value 'it's'"), "error: invalid value `it's`");
-    }
 }

@@ -5,10 +5,11 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::{self, Command};
-use crate::output;
+use crate::{mistakes, output};
 
 pub use crate::options::{Format, Global, LogLevel};
 
@@ -20,7 +21,9 @@ Examples:
   taru run host -- bash              a shell on this host's own programs, nothing to download
   taru run --rootfs ./debian sh      any directory as the root, unchanged by what runs in it
   taru run -d --name web host -- python3 -m http.server
-  taru ps; taru logs -f web; taru exec web ps; taru rm -f web")]
+  taru ps; taru logs -f web; taru exec web ps; taru rm -f web
+
+`taru help VERB` tells more.")]
 pub struct Cli {
     /// The options every verb takes.
     #[command(flatten)]
@@ -48,20 +51,46 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
     if args.iter().any(|arg| arg == "--rw") {
         mark_bare_rw(&command(), &mut args);
     }
+    if args.iter().any(|arg| arg == "help") {
+        ask_for_help(&command(), &mut args);
+    }
     let parse = |definition: clap::Command| {
         definition.try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m))
     };
     let short = commands::unfolded(clap::Command::new("taru").version(env!("CARGO_PKG_VERSION")));
     // Whoever needs help is given it by the whole definition.
     parse(short).or_else(|_| parse(command())).map_err(|mistake| {
-        // Help goes to standard output, a mistake to standard error; a closed one is not our concern.
-        let _ = mistake.print();
+        let is_help = mistake.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         if !mistake.use_stderr() {
-            return ExitCode::SUCCESS;
+            return match output::text(&mistake.render().to_string()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    output::report(&error);
+                    ExitCode::FAILURE
+                }
+            };
         }
-        let runs = args.iter().skip(1).any(|a| RUN_PROGRAMS.iter().any(|verb| a == verb));
+        let whole = command();
+        if is_help {
+            // A closed standard error is not our concern.
+            let _ = mistake.print();
+        } else {
+            output::report(&mistakes::explain(&whole, &args, &mistake));
+        }
+        let (verbs, ..) = mistakes::typed(&whole, &args);
+        let runs = verbs.iter().any(|verb| RUN_PROGRAMS.contains(verb));
         ExitCode::from(if runs { output::OWN_FAILURE } else { output::USAGE })
     })
+}
+
+/// `taru help VERB` is `taru VERB --help`.
+fn ask_for_help(definition: &clap::Command, args: &mut Vec<OsString>) {
+    let (verbs, _, word) = mistakes::typed(definition, args);
+    let at = args.iter().position(|arg| arg == "help");
+    if let Some(at) = at.filter(|_| verbs.is_empty() && word.as_deref() == Some("help")) {
+        args.remove(at);
+        args.push("--help".into());
+    }
 }
 
 /// `run --rootfs DIR --rw COMMAND` changes DIR in place, `run --rw PATH host` lets PATH be changed: with --rootfs
@@ -69,14 +98,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
 fn mark_bare_rw(definition: &clap::Command, args: &mut [OsString]) {
     let Some(run) = definition.find_subcommand("run") else { return };
     let Some(verb) = args.iter().skip(1).position(|a| a == "run").map(|n| n + 1) else { return };
-    let takes_value = |option: &str| {
-        let known =
-            run.get_arguments().chain(definition.get_arguments()).find(|a| match option.strip_prefix("--") {
-                Some(name) => a.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name)),
-                None => a.get_short() == option.chars().next_back(),
-            });
-        known.is_some_and(|a| a.get_action().takes_values())
-    };
+    let takes_value = |option: &str| mistakes::takes_value(definition, run, option);
     let (mut has_rootfs, mut bare) = (false, Vec::new());
     let mut at = verb + 1;
     while let Some(arg) = args.get(at).and_then(|a| a.to_str()).filter(|a| a.starts_with('-') && *a != "--") {
@@ -115,6 +137,33 @@ mod tests {
         assert_eq!(marked("taru run -it -u 0 --rootfs d --rw sh"), "taru run -it -u 0 --rootfs d --rw= sh");
         assert_eq!(marked("taru run --rw /x host -- ls --rootfs"), "taru run --rw /x host -- ls --rootfs");
         assert_eq!(marked("taru run --rootfs d -- x --rw"), "taru run --rootfs d -- x --rw");
+    }
+
+    #[test]
+    fn help_is_a_verb_too() {
+        let asked = |line: &str| {
+            let mut args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            ask_for_help(&command(), &mut args);
+            args.join(&OsString::from(" ")).into_string().unwrap_or_default()
+        };
+        assert_eq!(asked("taru help"), "taru --help");
+        assert_eq!(asked("taru --root x help image ls"), "taru --root x image ls --help");
+        assert_eq!(asked("taru run host -- help"), "taru run host -- help");
+    }
+
+    #[test]
+    fn every_verb_has_examples_that_fit_a_terminal() {
+        fn check(verb: &clap::Command, path: &str) {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n"), "{path}");
+            // Help is wrapped at a hundred columns; an example that is broken cannot be copied.
+            let long: Vec<&str> = help.lines().filter(|line| line.chars().count() > 100).collect();
+            assert_eq!(long, Vec::<&str>::new(), "{path}");
+            for inner in verb.get_subcommands() {
+                check(inner, &format!("{path} {}", inner.get_name()));
+            }
+        }
+        check(&command(), "taru");
     }
 
     #[test]

@@ -135,7 +135,17 @@ pub fn age(then: SystemTime, now: SystemTime) -> String {
         3_600..86_400 => (seconds / 3_600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    count(number, unit)
+}
+
+/// `1 layer`, `2 layers`, `0 processes`.
+pub fn count(number: u64, one: &str) -> String {
+    let ending = match number {
+        1 => "",
+        _ if one.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{number} {one}{ending}")
 }
 
 /// A number of bytes, in its largest unit.
@@ -179,20 +189,34 @@ impl Table {
         for row in &rows {
             widths.resize(widths.len().max(row.len()), 0);
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+                *width = (*width).max(columns(cell));
             }
         }
         let mut text = String::new();
         for row in &rows {
             let mut line = String::new();
             for (cell, &width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:width$}   "));
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width - columns(cell) + 3));
             }
             text.push_str(line.trim_end());
             text.push('\n');
         }
         text
     }
+}
+
+/// How many columns of a terminal `text` takes: Chinese, Japanese and Korean letters and most pictures take two,
+/// marks that combine with the letter before them none.
+fn columns(text: &str) -> usize {
+    let of = |c: char| match c {
+        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' => 2,
+        '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' => 2,
+        '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
+    };
+    text.chars().map(of).sum()
 }
 
 #[cfg(test)]
@@ -208,6 +232,14 @@ mod tests {
     }
 
     #[test]
+    fn letters_of_two_columns_keep_columns_in_line() {
+        let mut table = Table::new(&["COMMAND", "STATUS"]);
+        table.row(vec!["echo 日本".into(), "up".into()]);
+        table.row(vec!["echo e\u{301}".into(), "up".into()]);
+        assert_eq!(table.to_text(), "COMMAND     STATUS\necho 日本   up\necho e\u{301}      up\n");
+    }
+
+    #[test]
     fn statuses_follow_the_convention() {
         let is = |kind, edge, number: u8| {
             assert_eq!(exit_code(kind, edge), ExitCode::from(number), "{kind:?} {edge:?}");
@@ -217,6 +249,15 @@ mod tests {
         is(Kind::Invalid, Edge::Program, 125);
         is(Kind::Invalid, Edge::Plain, 2);
         is(Kind::NotFound, Edge::Plain, 1);
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!((count(0, "blob"), count(1, "blob")), ("0 blobs".to_owned(), "1 blob".to_owned()));
+        assert_eq!(
+            (count(1, "process"), count(2, "process")),
+            ("1 process".to_owned(), "2 processes".to_owned())
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How far a pull, a push or a build has come, on standard error: bars on a terminal, a line for each finished
 //! step elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
@@ -48,12 +48,19 @@ pub struct Shown {
     bars: Option<MultiProgress>,
     quiet: bool,
     running: Mutex<HashMap<(u8, Digest), ProgressBar>>,
+    /// What was said to be here already: neither fetched nor unpacked, it would be said twice.
+    here: Mutex<HashSet<Digest>>,
 }
 
 impl Shown {
     /// In this style.
     pub fn new(style: Style) -> Shown {
-        Shown { bars: style.bars(), quiet: style == Style::Quiet, running: Mutex::default() }
+        Shown {
+            bars: style.bars(),
+            quiet: style == Style::Quiet,
+            running: Mutex::default(),
+            here: Mutex::default(),
+        }
     }
 
     fn line(&self, text: &str) {
@@ -90,6 +97,9 @@ impl Progress for Shown {
     fn end(&self, step: Step, digest: &Digest, already: bool) {
         if let Some(bar) = self.running().remove(&(step as u8, digest.clone())) {
             bar.finish_and_clear();
+        }
+        if already && !self.here.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone()) {
+            return;
         }
         let done = match (step, already) {
             (Step::Fetch, false) => "fetched",

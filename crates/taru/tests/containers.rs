@@ -355,8 +355,8 @@ fn a_detached_container_lives_by_itself() {
             taru.taru("rm web").fails_with("it is running");
             taru.taru("stop web").succeeds();
             assert_eq!(taru.taru("wait web").ok().stdout, "3\n");
-            assert_eq!(taru.inspect("web")["state"]["exitStatus"], 3);
-            taru.taru("exec web true").fails_with("it is exited");
+            assert_eq!(taru.inspect("web")["state"]["exit_status"], 3);
+            taru.taru("exec web true").fails_with("it is not running");
             taru.taru("start web").succeeds();
             taru.taru("kill -s KILL web").succeeds();
             assert_eq!(taru.taru("wait web").ok().stdout, "137\n");
@@ -592,7 +592,7 @@ fn mistakes_say_what_and_what_to_do() {
             ("kill -s NOSUCH x", "no such signal"),
             ("logs nosuch", "`taru ps -a` lists them all"),
             ("stop -t x y", "parse `x` as a duration"),
-            ("runn", "a similar subcommand exists: 'run'"),
+            ("runn", "did you mean `run`?"),
         ] {
             taru.taru(line).fails_with(words);
         }

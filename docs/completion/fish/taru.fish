@@ -881,7 +881,7 @@ complete -c taru -n "__fish_taru_using_subcommand run" -s m -l memory -d 'Limit 
 complete -c taru -n "__fish_taru_using_subcommand run" -l cpus -d 'Limit processor time to this many CPUs, such as 1.5' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l cpu-shares -d 'Set the share of processor time among siblings; 1024 is normal' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l cpuset -l cpuset-cpus -d 'Choose the CPUs, such as 0-2,5' -r
-complete -c taru -n "__fish_taru_using_subcommand run" -l pids -l pids-limit -d 'Limit the number of processes and threads [default: 4096]' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l pids -l pids-limit -d 'Limit the number of processes and threads; 0 or -1 for no limit [default: 4096]' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l blkio-weight -d 'Set the share of block I/O among siblings, 10 to 1000' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-read-bps -d 'Limit bytes read from a device each second, such as /dev/sda:10M' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l device-write-bps -d 'Limit bytes written to a device each second' -r

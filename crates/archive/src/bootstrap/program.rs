@@ -73,11 +73,22 @@ pub(super) fn layer(
     });
     let status = running.0.wait().context(what)?;
     if !status.success() {
-        let text = format!("{}: {}", what(), said.into_iter().collect::<Vec<_>>().join("; "));
-        return Err(Error::new(Kind::System, text));
+        return Err(Error::new(Kind::System, format!("{}: {}", what(), reason(&said))));
     }
     copied.context(what)?;
     writer.finish()
+}
+
+/// Why it failed: of its last lines those that say `E:`, as apt and mmdebstrap do, the first of each; else all of them.
+fn reason(said: &VecDeque<String>) -> String {
+    let mut lines: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("E: ")).collect();
+    // What mmdebstrap adds to apt's own words names its call, not the cause.
+    lines.retain(|line| !line.starts_with("apt-get ") && *line != "mmdebstrap failed to run");
+    lines.dedup();
+    if lines.is_empty() {
+        lines = said.iter().map(String::as_str).collect();
+    }
+    lines.join("; ")
 }
 
 /// Ends with its owner, early or not.
@@ -211,4 +222,19 @@ fn is_root() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     ids.and_then(|ids| ids.split_whitespace().nth(1)) == Some("0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_what_apt_says() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<VecDeque<_>>();
+        let said = "Err:1 http://mirror nosuch InRelease\nReading package lists...\n\
+                    E: Failed to fetch http://mirror/nosuch  404\nE: apt-get update -oX failed\n\
+                    I: removing tempdir /var/tmp/x\nE: mmdebstrap failed to run";
+        assert_eq!(reason(&lines(said)), "Failed to fetch http://mirror/nosuch  404");
+        assert_eq!(reason(&lines("no space\nleft")), "no space; left");
+    }
 }

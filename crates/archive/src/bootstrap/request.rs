@@ -69,7 +69,9 @@ impl Request {
             return Err(bad("that is no suite".to_owned()));
         }
         if !VARIANTS.contains(&variant.as_str()) {
-            return Err(bad(format!("no variant `{}`", variant.escape_debug())).hint(VARIANTS.join(", ")));
+            let text =
+                format!("bootstrap `{}`: no variant `{}`", what.escape_debug(), variant.escape_debug());
+            return Err(Error::invalid(text).hint(format!("the variants are {}", VARIANTS.join(", "))));
         }
         // Of Debian's policy, 5.6.7, with `:ARCHITECTURE` and `=VERSION` as apt has them.
         if let Some(package) = options.include.iter().find(|name| !is_word(name, b"+-.:=~")) {

@@ -191,19 +191,28 @@ fn options(args: &Args) -> Result<Options> {
     options.cgroup_parent.clone_from(&args.cgroup_parent);
     for label in &args.label {
         let (name, value) = label.split_once('=').unwrap_or((label, ""));
+        if name.is_empty() {
+            errors.push(Error::invalid(format!("set the label `{label}`: it has no name")));
+        }
         options.labels.insert(name.to_owned(), value.to_owned());
     }
     for what in &args.allow {
         match what.as_str() {
             "security.insecure" => options.allow_insecure = true,
             "network.host" => {}
-            other => errors.push(Error::invalid(format!("allow `{other}`")).hint("security.insecure")),
+            other => errors.push(
+                Error::invalid(format!("allow `{other}`: no such entitlement"))
+                    .hint("it is security.insecure that can be allowed"),
+            ),
         }
     }
     if args.squash {
         errors.push(
-            Error::new(Kind::Unsupported, "squash the layers of the image into one")
-                .hint("begin a last stage with `FROM scratch` and `COPY --from=STAGE / /`"),
+            Error::new(
+                Kind::Unsupported,
+                "squash the layers of the image into one: this is not done at the end",
+            )
+            .hint("begin a last stage with `FROM scratch` and `COPY --from=STAGE / /`"),
         );
     }
     if args.tag.iter().any(|tag| tag.digest().is_some()) {
@@ -278,7 +287,7 @@ fn fields(text: &str) -> BTreeMap<String, String> {
 
 fn context(text: &str) -> Result<(String, Named)> {
     let bad = || {
-        Error::invalid(format!("use the context `{text}`"))
+        Error::invalid(format!("use the context `{text}`: it has no name or no place"))
             .hint("NAME=DIRECTORY or NAME=docker-image://IMAGE")
     };
     let (name, place) =
@@ -286,8 +295,11 @@ fn context(text: &str) -> Result<(String, Named)> {
     let named = match place.strip_prefix("docker-image://") {
         Some(image) => Named::Image(image.to_owned()),
         None if place.contains("://") => {
-            return Err(Error::new(Kind::Unsupported, format!("use the context `{text}`"))
-                .hint("a directory or docker-image://IMAGE"));
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("use the context `{text}`: no place of such a kind"),
+            )
+            .hint("a directory or docker-image://IMAGE"));
         }
         None => Named::Directory(PathBuf::from(place)),
     };
@@ -332,7 +344,8 @@ fn agent(text: &str) -> Result<(String, PathBuf)> {
                     .hint("start an agent with `eval $(ssh-agent)`, or name its socket: --ssh ID=SOCKET"))
             }
         },
-        _ => Err(Error::invalid(format!("give the agent `{text}`")).hint("default, or ID=SOCKET")),
+        _ => Err(Error::invalid(format!("give the agent `{text}`: it has no id or no socket"))
+            .hint("default, or ID=SOCKET")),
     }
 }
 
@@ -344,7 +357,7 @@ fn cache_from(text: &str) -> Result<CacheFrom> {
     match (fields.get("type").map(String::as_str), fields.get("src"), fields.get("ref")) {
         (Some("local"), Some(dir), _) => Ok(CacheFrom::Local(PathBuf::from(dir))),
         (Some("registry"), _, Some(image)) => Ok(CacheFrom::Image(image.clone())),
-        _ => Err(Error::new(Kind::Unsupported, format!("take the cache `{text}`"))
+        _ => Err(Error::new(Kind::Unsupported, format!("take the cache `{text}`: no cache of such a kind"))
             .hint("an image, type=registry,ref=IMAGE or type=local,src=DIR")),
     }
 }
@@ -354,7 +367,7 @@ fn cache_to(text: &str) -> Result<CacheTo> {
     match (fields.get("type").map(String::as_str), fields.get("dest")) {
         (Some("local"), Some(dir)) => Ok(CacheTo::Local(PathBuf::from(dir))),
         (Some("inline"), _) => Ok(CacheTo::Inline),
-        _ => Err(Error::new(Kind::Unsupported, format!("write the cache `{text}`"))
+        _ => Err(Error::new(Kind::Unsupported, format!("write the cache `{text}`: no cache of such a kind"))
             .hint("type=inline, which goes into the image and is pushed with it, or type=local,dest=DIR")),
     }
 }
@@ -374,8 +387,10 @@ fn output_of(text: &str) -> Result<Output> {
         (Some("tar"), dest) => Ok(Output::Tar(dest)),
         (Some("local"), Some(dir)) => Ok(Output::Local(dir)),
         (Some("image"), None) => Ok(Output::Image),
-        _ => Err(Error::new(Kind::Unsupported, format!("make the output `{text}`"))
-            .hint("type=docker, oci or tar with dest=FILE; type=local,dest=DIRECTORY; type=image")),
+        _ => {
+            Err(Error::new(Kind::Unsupported, format!("make the output `{text}`: no output of such a kind"))
+                .hint("type=docker, oci or tar with dest=FILE; type=local,dest=DIRECTORY; type=image"))
+        }
     }
 }
 

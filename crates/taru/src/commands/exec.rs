@@ -42,7 +42,7 @@ pub struct Args {
     /// A name, an id or the beginning of one
     container: String,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true, trailing_var_arg = true)]
     command: Vec<String>,
 }
 

@@ -47,9 +47,9 @@ fn document(engine: &Engine, record: &Record, status: &Status) -> Value {
             state["bundle"] = json!(engine.dirs.bundle(&record.id));
         }
         Status::Ended(ended) => {
-            state["exitStatus"] = json!(ended.status);
+            state["exit_status"] = json!(ended.status);
             state["finished"] = json!(ended.finished.map(time::rfc3339));
-            state["reason"] = json!(ended.reason);
+            state["reason"] = json!(Some(&ended.reason).filter(|reason| !reason.is_empty()));
         }
     }
     match health_report::read(engine, record, status) {

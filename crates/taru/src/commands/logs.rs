@@ -51,15 +51,15 @@ fn tail(text: &str) -> std::result::Result<Tail, String> {
 }
 
 /// A time as the log has it, so that text can be compared.
-fn since(text: &str) -> std::result::Result<String, String> {
+fn since(text: &str) -> Result<String> {
     let bytes = text.as_bytes();
     if bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-' && text.is_ascii() {
         if bytes.len() > 10 && !text.ends_with('Z') {
-            return Err("a time is given in UTC and ends with Z".to_owned());
+            return Err(Error::invalid("a time is given in UTC and ends with Z"));
         }
         return Ok(text.trim_end_matches('Z').to_owned());
     }
-    let ago = parse::duration(text).map_err(|e| e.chain().to_string())?;
+    let ago = parse::duration(text)?;
     let then = SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
     Ok(time::rfc3339(then))
 }

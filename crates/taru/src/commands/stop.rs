@@ -18,7 +18,7 @@ Examples:
   taru stop -t 1m db               give it time to write everything down")]
 pub struct Args {
     /// How long to wait before killing: seconds, or a duration such as 500ms or 1m
-    #[arg(long, short, value_name = "TIME", default_value = "10", value_parser = duration)]
+    #[arg(long, short, value_name = "TIME", default_value = "10", value_parser = parse::duration)]
     time: Duration,
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "CONTAINER")]
@@ -31,8 +31,4 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
         stop::stop(&mut engine, key, args.time)?;
         output::line(key)
     })
-}
-
-fn duration(text: &str) -> std::result::Result<Duration, String> {
-    parse::duration(text).map_err(|e| e.chain().to_string())
 }

@@ -104,10 +104,10 @@ impl LimitArgs {
         let cpu = &mut limits.cpu;
         (cpu.period, cpu.burst, cpu.idle) = (self.cpu_period, self.cpu_burst, self.cpu_idle);
         (cpu.shares, cpu.weight) = (self.cpu_shares, self.cpu_weight);
-        cpu.quota = self.cpu_quota.as_deref().map(|q| max(q, number)).transpose()?;
+        cpu.quota = read("cpu-quota", self.cpu_quota.as_deref(), number)?;
         if let Some(cpus) = self.cpus {
             if !(cpus.is_finite() && cpus > 0.0) {
-                return Err(Error::invalid(format!("limit CPU time to `{cpus}` CPUs")));
+                return Err(Error::invalid(format!("limit CPU time to `{cpus}` CPUs: not above 0")));
             }
             let period = *cpu.period.get_or_insert(PERIOD);
             cpu.quota = Some(Max::Value((cpus * period as f64) as u64));
@@ -117,10 +117,10 @@ impl LimitArgs {
     }
 
     fn memory(&self, limits: &mut Limits) -> Result<()> {
-        let size = |text: &Option<String>| text.as_deref().map(|t| max(t, parse::size)).transpose();
-        limits.memory.limit = size(&self.memory)?;
-        limits.memory.reservation = size(&self.memory_reservation)?;
-        limits.memory.swap = size(&self.memory_swap)?;
+        limits.memory.limit = read("memory", self.memory.as_deref(), parse::size)?;
+        limits.memory.reservation =
+            read("memory-reservation", self.memory_reservation.as_deref(), parse::size)?;
+        limits.memory.swap = read("memory-swap", self.memory_swap.as_deref(), parse::size)?;
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl LimitArgs {
     }
 
     fn others(&self, limits: &mut Limits) -> Result<()> {
-        limits.pids = self.pids.as_deref().map(|p| max(p, number)).transpose()?;
+        limits.pids = read("pids", self.pids.as_deref(), number)?;
         for text in &self.hugetlb {
             let (page, size) = pair(text, ':', "--hugetlb", "PAGE:SIZE")?;
             limits.hugetlb.insert(page.to_owned(), parse::size(size)?);
@@ -156,7 +156,7 @@ impl LimitArgs {
             let (interface, priority) = pair(text, ':', "--net-priority", "INTERFACE:N")?;
             let priority = number(priority)?
                 .try_into()
-                .map_err(|_| Error::invalid(format!("use `{priority}` as priority")))?;
+                .map_err(|_| Error::invalid(format!("use `{priority}` as a priority: too large")))?;
             limits.net.priorities.insert(interface.to_owned(), priority);
         }
         for text in &self.unified {
@@ -172,7 +172,12 @@ fn pair<'a>(text: &'a str, by: char, option: &str, form: &str) -> Result<(&'a st
 }
 
 fn number(text: &str) -> Result<u64> {
-    text.parse().map_err(|_| Error::invalid(format!("parse `{text}` as a number")))
+    text.parse().map_err(|_| Error::invalid(format!("parse `{text}` as a whole number")))
+}
+
+/// What `--option` was given, if it was.
+fn read(option: &str, text: Option<&str>, value: impl Fn(&str) -> Result<u64>) -> Result<Option<Max>> {
+    text.map(|text| max(text, value)).transpose().context(|| format!("read --{option}"))
 }
 
 /// A value, or `max` (`-1` as with the peers) for none.
@@ -202,7 +207,9 @@ fn rate(text: &str) -> Result<(Device, u64)> {
         .ok_or_else(|| Error::invalid(format!("parse `{text}` as a rate: not DEVICE:RATE")))?;
     let rate = parse::size(rate)?;
     if let Some((major, minor)) = device.split_once(':') {
-        let part = |n: &str| n.parse().map_err(|_| Error::invalid(format!("parse `{device}` as a device")));
+        let part = |n: &str| {
+            n.parse().map_err(|_| Error::invalid(format!("parse `{device}` as a device: not MAJOR:MINOR")))
+        };
         return Ok((Device { major: part(major)?, minor: part(minor)? }, rate));
     }
     let (kind, device_number) = device_of(device)?;

@@ -26,10 +26,10 @@ mod show;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taru cgroup run --cpus 0.2 -- sh -c 'while :; do :; done'     a fifth of a CPU, in a group for the time being
+  taru cgroup run --cpus 0.2 -- sh -c 'while :; do :; done'     in a group for the time being
   taru cgroup create a --cpu-shares 1024; taru cgroup create b --cpu-shares 512
   taru cgroup run --group a -- ./job & taru cgroup run --group b -- ./job     twice as much for a
-  taru cgroup run --device-write-bps /dev/sda:1M -- dd if=/dev/zero of=file bs=1M count=10 oflag=direct
+  taru cgroup run --device-write-bps /dev/sda:1M -- dd if=/dev/zero of=file bs=1M oflag=direct
   taru cgroup attach a 4711; taru cgroup freeze a; taru cgroup stat a; taru cgroup thaw a
   taru cgroup kill a; taru cgroup wait-empty a; taru cgroup remove a")]
 pub struct Args {
@@ -40,6 +40,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make a group, and set its limits
+    #[command(after_help = "\
+Examples:
+  taru cgroup create demo --memory 64M --pids 20
+  taru cgroup create demo/inner --cpu-shares 512")]
     Create {
         /// The group
         group: String,
@@ -47,6 +51,10 @@ enum Verb {
         limits: Box<limits::LimitArgs>,
     },
     /// Change the limits of a group
+    #[command(after_help = "\
+Examples:
+  taru cgroup set demo --memory 128M
+  taru cgroup set demo --cpus 1.5")]
     Set {
         /// The group
         group: String,
@@ -59,6 +67,9 @@ enum Verb {
     Get(show::GetArgs),
     Run(run::Args),
     /// Move processes into a group
+    #[command(after_help = "\
+Examples:
+  taru cgroup attach demo 4711")]
     Attach {
         /// Move single threads: anywhere on v1, within a threaded subtree on v2
         #[arg(long)]
@@ -71,16 +82,26 @@ enum Verb {
     },
     Stat(show::StatArgs),
     /// Stop all processes of a group, until thawed
+    #[command(after_help = "\
+Examples:
+  taru cgroup freeze demo; taru cgroup thaw demo")]
     Freeze {
         /// The group
         group: String,
     },
     /// Let the processes of a frozen group go on
+    #[command(after_help = "\
+Examples:
+  taru cgroup thaw demo")]
     Thaw {
         /// The group
         group: String,
     },
     /// Kill all processes of a group and of the groups below it
+    #[command(after_help = "\
+Examples:
+  taru cgroup kill demo
+  taru cgroup kill --signal TERM demo")]
     Kill {
         /// Send this signal, by name or number, instead of SIGKILL
         #[arg(long, short, value_name = "SIGNAL")]
@@ -89,6 +110,9 @@ enum Verb {
         group: String,
     },
     /// Wait until no process is in a group or below it
+    #[command(after_help = "\
+Examples:
+  taru cgroup wait-empty --timeout 10s demo || taru cgroup kill demo")]
     #[command(name = "wait-empty")]
     WaitEmpty {
         /// Give up after this time, with exit status 1
@@ -98,6 +122,10 @@ enum Verb {
         group: String,
     },
     /// Remove groups, with the groups below them
+    #[command(after_help = "\
+Examples:
+  taru cgroup remove demo
+  taru cgroup remove --kill demo")]
     #[command(visible_alias = "rm")]
     Remove {
         /// Kill their processes first
@@ -141,7 +169,10 @@ fn path(group: &str) -> String {
 }
 
 fn find(group: &str) -> Result<Cgroup> {
-    Cgroup::find(&Hierarchy::probe()?, &path(group))
+    Cgroup::find(&Hierarchy::probe()?, &path(group)).map_err(|e| match e.kind() {
+        Kind::NotFound => e.hint("`taru cgroup list` shows which there are"),
+        _ => e,
+    })
 }
 
 /// Sets the limits, and says what this layout has no counterpart for.
@@ -187,10 +218,12 @@ fn attach(group: &str, pids: &[u32], thread: bool) -> Result<()> {
 }
 
 fn kill(group: &str, name: Option<&str>) -> Result<()> {
-    let group = find(group)?;
-    let Some(name) = name else { return group.kill_all() };
-    let number = signal::parse(name).ok_or_else(|| Error::invalid(format!("send `{name}`: no signal")))?;
-    group.signal_all(number)
+    let Some(name) = name else { return find(group)?.kill_all() };
+    let number = signal::parse(name).ok_or_else(|| {
+        Error::invalid(format!("send signal `{name}`: no such signal"))
+            .hint("signals are named as kill(1) has them: TERM, HUP, 9")
+    })?;
+    find(group)?.signal_all(number)
 }
 
 fn wait_empty(path: &str, timeout: Option<&str>) -> Result<()> {
@@ -199,8 +232,8 @@ fn wait_empty(path: &str, timeout: Option<&str>) -> Result<()> {
     if group.watch_empty()?.wait(limit)? {
         return Ok(());
     }
-    let left = group.pids_recursive()?.len();
-    Err(Error::new(Kind::Limit, format!("wait for the group `{path}`: {left} processes are in it")))
+    let left = inside(group.pids_recursive()?.len());
+    Err(Error::new(Kind::Limit, format!("wait for the group `{path}`: {left} in it")))
 }
 
 fn remove(groups: &[String], kill: bool) -> Result<()> {
@@ -212,7 +245,7 @@ fn remove(groups: &[String], kill: bool) -> Result<()> {
         } else if let Some(count) = Some(group.pids_recursive()?.len()).filter(|n| *n > 0) {
             return Err(Error::new(
                 Kind::Busy,
-                format!("remove the group `{name}`: {count} processes are in it"),
+                format!("remove the group `{name}`: {} in it", inside(count)),
             )
             .hint("`taru cgroup remove --kill` kills them first"));
         }
@@ -220,6 +253,11 @@ fn remove(groups: &[String], kill: bool) -> Result<()> {
     };
     let errors: Vec<Error> = groups.iter().filter_map(|name| one(name).err()).collect();
     Error::all(errors).map_or(Ok(()), Err)
+}
+
+/// `1 process is`, `2 processes are`.
+fn inside(count: usize) -> String {
+    format!("{} {}", output::count(count as u64, "process"), if count == 1 { "is" } else { "are" })
 }
 
 /// `value` as one row, or as several when it has several lines.

@@ -125,7 +125,8 @@ fn summary(stats: &Stats) -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> = Vec::new();
     let mut add = |what: &str, value: String| rows.push((what.to_owned(), value));
     let cpu = &stats.cpu;
-    add("processes", limited(stats.pids.current, stats.pids.limit));
+    let limit = stats.pids.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+    add("processes", format!("{}{limit}", stats.pids.current));
     add("cpu time", seconds(cpu.usage_ns));
     add("cpu time in user mode", seconds(cpu.user_ns));
     add("cpu time in the kernel", seconds(cpu.system_ns));
@@ -143,14 +144,15 @@ fn summary(stats: &Stats) -> Vec<(String, String)> {
     if let Some(sum) = &memory.memory_and_swap {
         add("memory and swap", counter(sum));
     }
-    add("page cache", memory.cache.to_string());
+    add("page cache", output::bytes(memory.cache));
     if memory.oom_kills > 0 {
         add("killed for lack of memory", memory.oom_kills.to_string());
     }
-    for (unit, counts) in [("bytes", &stats.io.bytes), ("operations", &stats.io.operations)] {
-        for IoCount { major, minor, operation, value } in counts.iter().filter(|c| c.value > 0) {
-            add(&format!("{unit} {} {major}:{minor}", operation.to_lowercase()), value.to_string());
-        }
+    for IoCount { major, minor, operation, value } in stats.io.bytes.iter().filter(|c| c.value > 0) {
+        add(&format!("bytes {} {major}:{minor}", operation.to_lowercase()), output::bytes(*value));
+    }
+    for IoCount { major, minor, operation, value } in stats.io.operations.iter().filter(|c| c.value > 0) {
+        add(&format!("operations {} {major}:{minor}", operation.to_lowercase()), value.to_string());
     }
     for (size, pages) in stats.hugetlb.iter().filter(|(_, c)| c.usage > 0 || c.limit.is_some()) {
         add(&format!("huge pages of {size}"), counter(pages));
@@ -168,23 +170,28 @@ fn seconds(ns: u64) -> String {
     format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1000)
 }
 
-fn limited(value: u64, limit: Option<u64>) -> String {
-    limit.map_or(value.to_string(), |limit| format!("{value} of {limit}"))
-}
-
+/// `64 KiB of 1.00 MiB, at most 512 KiB, limit met 3 times`.
 fn counter(counter: &Counter) -> String {
-    let mut text = limited(counter.usage, counter.limit);
+    let mut text = output::bytes(counter.usage);
+    if let Some(limit) = counter.limit {
+        text.push_str(&format!(" of {}", output::bytes(limit)));
+    }
     if let Some(peak) = counter.peak.filter(|p| *p > 0) {
-        text.push_str(&format!(", at most {peak}"));
+        text.push_str(&format!(", at most {}", output::bytes(peak)));
     }
     if counter.failures > 0 {
-        text.push_str(&format!(", limit met {} times", counter.failures));
+        text.push_str(&format!(", limit met {}", output::count(counter.failures, "time")));
     }
     text
 }
 
 /// List groups
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taru cgroup list
+  taru cgroup list demo
+  taru cgroup list --format json")]
 pub(super) struct ListArgs {
     /// Print as a table or as JSON
     #[arg(long, value_enum, default_value_t)]
@@ -211,6 +218,9 @@ pub(super) fn list(args: &ListArgs) -> Result<()> {
             hierarchies: g.hierarchies.into_iter().collect(),
         })
         .collect();
+    if let (Some(group), []) = (&args.group, rows.as_slice()) {
+        find(group)?;
+    }
     if args.format == Format::Json {
         return output::json(&rows);
     }

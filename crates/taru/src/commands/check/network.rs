@@ -1,7 +1,7 @@
 //! What kinds of links the kernel makes: tried in a network namespace that ends with the try.
 
 use taru_netlink::{IpvlanMode, LinkKind, MacvlanMode, Netlink, NewLink};
-use taru_stdx::Result;
+use taru_stdx::{Kind, Result};
 use taru_sys::ns::Namespaces;
 use taru_sys::user;
 
@@ -56,11 +56,20 @@ fn parent() -> Result<u32> {
 }
 
 fn found(name: &'static str, tried: Result<()>) -> Finding {
-    match tried {
-        Ok(()) => Finding::yes("network", name, ""),
-        Err(e) => Finding::new("network", name, State::No, e.chain().to_string())
-            .advice(format!("load the module, as root: modprobe {name}")),
-    }
+    let detail = match tried {
+        Ok(()) => return Finding::yes("network", name, ""),
+        Err(e) if e.kind() == Kind::Unsupported => {
+            "the kernel has none, or its module is not loaded".to_owned()
+        }
+        Err(e) => e.chain().to_string(),
+    };
+    Finding::new("network", name, State::No, detail)
+        .advice(format!("load the module, as root: modprobe {}", module(name)))
+}
+
+/// What modprobe(8) knows a kind of link by.
+fn module(kind: &str) -> &str {
+    if kind == "vlan" { "8021q" } else { kind }
 }
 
 fn forwarding() -> Finding {

@@ -38,6 +38,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
 
 /// Take an image that was mounted away from a directory
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taru image unmount /mnt")]
 pub(super) struct UnmountArgs {
     /// Where it is mounted
     #[arg(value_name = "DIR")]

@@ -10,6 +10,10 @@ use crate::output::{self, Table};
 
 /// List the links of a network namespace with their addresses
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taru link list
+  taru link list --netns blue --format json")]
 #[command(visible_alias = "ls")]
 pub(super) struct Args {
     /// The network namespace [default: this one]

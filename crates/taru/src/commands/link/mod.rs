@@ -37,6 +37,10 @@ pub struct Args {
 enum Verb {
     Add(Box<add::Args>),
     /// Delete a link; the other end of a veth pair goes with it
+    #[command(after_help = "\
+Examples:
+  taru link delete veth0
+  taru link delete eth0 --netns blue")]
     #[command(visible_alias = "del")]
     Delete {
         /// Its name
@@ -47,6 +51,10 @@ enum Verb {
     },
     List(list::Args),
     /// Move a link into another network namespace, with its permanent global addresses, and set it up
+    #[command(after_help = "\
+Examples:
+  taru link move eth2 --netns blue
+  taru link move eth2 --netns container:web --rename eth0")]
     Move {
         /// Its name
         name: String,

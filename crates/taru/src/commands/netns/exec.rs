@@ -39,7 +39,6 @@ pub(super) struct Args {
         value_name = "COMMAND",
         required = true,
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         value_hint = ValueHint::CommandWithArguments
     )]
     command: Vec<OsString>,

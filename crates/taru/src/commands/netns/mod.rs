@@ -34,6 +34,9 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Make a network namespace and give it a name
+    #[command(after_help = "\
+Examples:
+  taru netns add blue")]
     Add {
         /// Leave the loopback link down, as ip-netns(8) does
         #[arg(long)]
@@ -42,6 +45,10 @@ enum Verb {
         name: String,
     },
     /// Give a name to a network namespace that exists
+    #[command(after_help = "\
+Examples:
+  taru netns attach web pid:4711
+  taru netns attach web container:web")]
     Attach {
         /// The new name
         name: String,
@@ -50,6 +57,10 @@ enum Verb {
         netns: String,
     },
     /// Take names away; a namespace ends once nobody is in it
+    #[command(after_help = "\
+Examples:
+  taru netns delete blue
+  taru netns delete --all")]
     #[command(visible_alias = "del")]
     Delete {
         /// All names
@@ -61,6 +72,9 @@ enum Verb {
     },
     Exec(exec::Args),
     /// Show the names of a process's network namespace
+    #[command(after_help = "\
+Examples:
+  taru netns identify 4711")]
     Identify {
         /// The process [default: this one]
         pid: Option<u32>,
@@ -69,6 +83,10 @@ enum Verb {
         format: Format,
     },
     /// List the names
+    #[command(after_help = "\
+Examples:
+  taru netns list
+  taru netns list --format json")]
     #[command(visible_alias = "ls")]
     List {
         /// Print as a table or as JSON
@@ -76,6 +94,9 @@ enum Verb {
         format: Format,
     },
     /// List the ids by which this network namespace knows others
+    #[command(after_help = "\
+Examples:
+  taru netns list-id")]
     #[command(name = "list-id")]
     ListId {
         /// Print as a table or as JSON
@@ -84,6 +105,10 @@ enum Verb {
     },
     Monitor(monitor::Args),
     /// Show the processes in a network namespace
+    #[command(after_help = "\
+Examples:
+  taru netns pids blue
+  taru netns pids container:web")]
     Pids {
         /// The namespace: NAME, pid:N, container:NAME or a path
         #[arg(value_name = "WHERE")]
@@ -93,6 +118,9 @@ enum Verb {
         format: Format,
     },
     /// Give a network namespace the id by which this one knows it
+    #[command(after_help = "\
+Examples:
+  taru netns set blue auto")]
     Set {
         /// The namespace: NAME, pid:N, container:NAME or a path
         #[arg(value_name = "WHERE")]

@@ -1,13 +1,13 @@
 //! Limits of the whole container, as typed.
 
 use taru_engine::config::{DeviceRate, Limits, LogLimits};
-use taru_stdx::{Error, Result, parse};
+use taru_stdx::{Context, Error, Result, parse};
 
 use super::Args;
 
 pub(super) fn limits(args: &Args, note: &mut impl FnMut(Error)) -> Limits {
     let memory = args.memory.as_deref().map(|text| {
-        let bytes = parse::size(text)?;
+        let bytes = parse::size(text).context(|| "limit memory")?;
         // Below this not even a shell starts; Docker's bound is 6 MiB too.
         if bytes < 6 << 20 {
             return Err(Error::invalid(format!("limit memory to `{text}`: less than 6M")));
@@ -16,7 +16,8 @@ pub(super) fn limits(args: &Args, note: &mut impl FnMut(Error)) -> Limits {
     });
     let cpus = args.cpus.as_deref().map(|text| {
         let bad = || {
-            Error::invalid(format!("limit processor time to `{text}` CPUs")).hint("a number such as 0.5 or 2")
+            Error::invalid(format!("limit processor time to `{text}` CPUs: not a number from 0.01 on"))
+                .hint("a number such as 0.5 or 2")
         };
         let number: f64 = text.parse().map_err(|_| bad())?;
         // The kernel's smallest quota is 1 ms of each 100 ms.
@@ -28,19 +29,22 @@ pub(super) fn limits(args: &Args, note: &mut impl FnMut(Error)) -> Limits {
     });
     let mut take = |value: Option<Result<u64>>| value.and_then(|v| v.map_err(&mut *note).ok());
     let (memory, nano_cpus) = (take(memory), take(cpus));
-    if args.cpu_shares.is_some_and(|shares| !(2..=262_144).contains(&shares)) {
-        note(Error::invalid("set the share of processor time: not from 2 to 262144"));
+    if let Some(shares) = args.cpu_shares.filter(|shares| !(2..=262_144).contains(shares)) {
+        note(Error::invalid(format!("set the share of processor time to `{shares}`: not from 2 to 262144")));
     }
     if let Some(cpus) = &args.cpuset
         && !is_cpu_list(cpus)
     {
-        note(Error::invalid(format!("choose the CPUs `{cpus}`")).hint("a list such as 0-2,5"));
+        note(
+            Error::invalid(format!("choose the CPUs `{cpus}`: not a list of numbers"))
+                .hint("a list such as 0-2,5"),
+        );
     }
     let mut rates = |list: &[String], parse: fn(&str) -> Result<u64>| -> Vec<DeviceRate> {
         list.iter().filter_map(|text| rate(text, parse).map_err(&mut *note).ok()).collect()
     };
     let number: fn(&str) -> Result<u64> =
-        |text| text.parse().map_err(|_| Error::invalid(format!("parse `{text}` as a number")));
+        |text| text.parse().map_err(|_| Error::invalid(format!("parse `{text}` as a whole number")));
     Limits {
         memory,
         nano_cpus,
@@ -57,7 +61,7 @@ pub(super) fn limits(args: &Args, note: &mut impl FnMut(Error)) -> Limits {
 
 pub(super) fn log_limits(args: &Args, note: &mut impl FnMut(Error)) -> LogLimits {
     let file_size = args.log_max_size.as_deref().map(|text| {
-        let bytes = parse::size(text)?;
+        let bytes = parse::size(text).context(|| "limit a log file")?;
         // A file holds whole entries, and one takes more than 8 KiB.
         if bytes < 64 << 10 {
             return Err(Error::invalid(format!("limit a log file to `{text}`: less than 64K")));

@@ -203,11 +203,13 @@ pub struct Args {
         help_heading = "Limits of the container"
     )]
     cpuset: Option<String>,
-    /// Limit the number of processes and threads [default: 4096]
+    /// Limit the number of processes and threads; 0 or -1 for no limit [default: 4096]
     #[arg(
         long,
         value_name = "NUMBER",
         visible_alias = "pids-limit",
+        value_parser = values::pids,
+        allow_negative_numbers = true,
         help_heading = "Limits of the container"
     )]
     pids: Option<u64>,
@@ -232,7 +234,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", default_value = "/taru", help_heading = "Limits of the container")]
     cgroup_parent: String,
     /// The image or the word host, then the command and its arguments
-    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    #[arg(value_name = "ARG", trailing_var_arg = true, hide = true)]
     words: Vec<String>,
 }
 

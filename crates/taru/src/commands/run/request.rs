@@ -103,8 +103,9 @@ fn binds(args: &Args, note: &mut impl FnMut(Error)) -> Vec<Bind> {
 
 /// What only an image can do without, or only an image has.
 fn check_without_image(args: &Args, words: &[String], note: &mut impl FnMut(Error)) {
-    if words.is_empty() {
-        note(Error::invalid("run without a command").hint("name one: taru run host -- sh"));
+    // Without a root either, what is missing first is enough.
+    if words.is_empty() && (args.rootfs.is_some() || !args.words.is_empty()) {
+        note(Error::invalid("run a program: none is named").hint("taru run host -- sh"));
     }
     for (option, is_given) in [
         ("--entrypoint", args.entrypoint.is_some()),
@@ -133,7 +134,7 @@ fn check_names(args: &Args, note: &mut impl FnMut(Error)) {
             || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)))
     {
         note(
-            Error::invalid(format!("use `{}` as a host name", name.escape_debug()))
+            Error::invalid(format!("use `{}` as a host name: it is none", name.escape_debug()))
                 .hint("a host name has up to 64 letters, digits, `-` and `.`"),
         );
     }
@@ -197,9 +198,8 @@ fn root(args: &Args, note: &mut impl FnMut(Error)) -> (Typed, Vec<String>) {
                 }
                 Some("--") | None => {
                     note(
-                        Error::invalid("run without a root").hint(
-                            "name an image, or `host` for this host's own programs: taru run host -- sh",
-                        ),
+                        Error::invalid("run a program: no root is named")
+                            .hint("an image, or `host` for this host's own programs: taru run host -- sh"),
                     );
                     Typed::Root(Root::Host)
                 }

@@ -17,6 +17,9 @@ pub(super) fn bind(text: &str) -> Result<Bind> {
     let (source, destination, writable) = match parts[..] {
         [source, destination] | [source, destination, "rw"] => (source, destination, true),
         [source, destination, "ro"] => (source, destination, false),
+        [_, _, option] => {
+            return Err(Error::invalid(format!("bind `{text}`: unknown option `{option}`")).hint("ro or rw"));
+        }
         _ => {
             return Err(Error::invalid(format!("bind `{text}`: it is not a source and a destination"))
                 .hint("--bind SRC:DST or --bind SRC:DST:ro"));
@@ -26,7 +29,11 @@ pub(super) fn bind(text: &str) -> Result<Bind> {
     if !destination.is_absolute() {
         return Err(Error::invalid(format!("bind `{text}`: the destination is not an absolute path")));
     }
-    let source = existing(source).context(|| format!("bind `{text}`"))?;
+    let found = existing(source).context(|| format!("bind `{text}`"));
+    let source = found.map_err(|e| match source.contains('/') {
+        true => e,
+        false => e.hint("SRC is a path of the host: volumes have no names here"),
+    })?;
     Ok(Bind { source, destination, writable })
 }
 
@@ -70,6 +77,14 @@ pub(super) fn rlimit(text: &str) -> Result<Rlimit> {
         return Err(Error::invalid(format!("limit `{text}`: the soft limit is above the hard one")));
     }
     Ok(Rlimit { name: format!("RLIMIT_{}", name.to_ascii_uppercase()), soft, hard })
+}
+
+/// A number; 0, and -1 as the peers have it, for no limit.
+pub(super) fn pids(text: &str) -> Result<u64> {
+    if text == "-1" {
+        return Ok(0);
+    }
+    text.parse().map_err(|_| Error::invalid("not a whole number"))
 }
 
 /// `net_admin`, `CAP_NET_ADMIN`, `all`.

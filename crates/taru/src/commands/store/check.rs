@@ -88,15 +88,17 @@ fn lines(checked: &Checked, repaired: bool) -> String {
         + content.strays.len()
         + checked.broken.len();
     let whole = format!(
-        "{} blobs ({}) and {} layers were verified",
-        content.blobs,
+        "{} ({}) and {} were verified",
+        output::count(content.blobs, "blob"),
         output::bytes(content.bytes),
-        checked.layers
+        output::count(checked.layers, "layer")
     );
     line(match (wrong, repaired) {
         (0, _) => format!("{whole}: all is well"),
-        (wrong, false) => format!("{whole}: {wrong} are not; --repair removes them, a pull brings them back"),
-        (wrong, true) => format!("{whole}: {wrong} were not"),
+        (wrong, false) => {
+            format!("{whole}: {wrong} of them are not well; --repair removes these, a pull brings them back")
+        }
+        (wrong, true) => format!("{whole}: {wrong} of them were not well"),
     });
     text
 }
@@ -109,14 +111,14 @@ fn document(checked: &Checked) -> Value {
         "bytes": content.bytes,
         "layers": checked.layers,
         "records": content.records,
-        "brokenBlobs": content.broken.iter().map(|b| json!({
+        "broken_blobs": content.broken.iter().map(|b| json!({
             "digest": b.digest, "why": b.why.chain().to_string(), "images": b.images,
         })).collect::<Vec<_>>(),
-        "missingBlobs": content.missing.iter().map(|m| json!({
+        "missing_blobs": content.missing.iter().map(|m| json!({
             "digest": m.descriptor.digest, "images": m.images,
         })).collect::<Vec<_>>(),
         "strays": content.strays,
-        "brokenLayers": checked.broken.iter().map(|l| json!({
+        "broken_layers": checked.broken.iter().map(|l| json!({
             "chain": l.chain,
             "images": l.images,
             "files": l.files.iter().map(|f| json!({ "path": f.path, "why": f.why })).collect::<Vec<_>>(),

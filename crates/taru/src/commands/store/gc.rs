@@ -15,6 +15,10 @@ use crate::output;
 /// Left behind by a pull or a build that was killed, or by images that were replaced. Removing an image does it as
 /// well. Nothing that is in use, or being fetched, is touched.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taru store gc
+  taru image rm debian && taru store gc")]
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args, global: &Global) -> Result<ExitCode> {
@@ -23,9 +27,9 @@ pub(super) fn run(_: &Args, global: &Global) -> Result<ExitCode> {
     prepare::remove_unrecorded(&engine)?;
     let freed = remove::collect(&engine)?;
     output::line(&format!(
-        "removed {} blobs and {} layers, {}",
-        freed.blobs,
-        freed.layers,
+        "removed {} and {}, {}",
+        output::count(freed.blobs, "blob"),
+        output::count(freed.layers, "layer"),
         output::bytes(freed.bytes.saturating_add(freed.layer_bytes))
     ))?;
     Ok(ExitCode::SUCCESS)
