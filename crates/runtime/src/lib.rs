@@ -8,6 +8,7 @@ mod ended;
 pub mod events;
 pub mod exec;
 pub mod features;
+mod files;
 pub mod group;
 mod handover;
 mod hooks;

@@ -29,6 +29,9 @@ const RLIMITS: [(&str, u32); 16] = [
 pub struct Resource(u32);
 
 impl Resource {
+    /// How many descriptors a process may have, or rather one more than the highest.
+    pub const NOFILE: Resource = Resource(libc::RLIMIT_NOFILE);
+
     /// The resource called `name`: `RLIMIT_NOFILE`, or `nofile` in any case.
     pub fn named(name: &str) -> Option<Resource> {
         let upper = name.to_ascii_uppercase();

@@ -8,6 +8,7 @@ use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{self, Child, Clone};
 use taru_sys::{errno, fs, signal};
 
+use crate::files::Room;
 use crate::host::Host;
 use crate::init::{self, Gate, Init};
 use crate::plan::Plan;
@@ -32,6 +33,7 @@ pub(super) fn spawn(
 ) -> Result<(Child, Link)> {
     let (link, init_link) = Link::pair()?;
     let joins = open_joins(plan)?;
+    let room = Room::make(plan)?;
     let sources = sources::prepare(plan, host)?;
     let root_sources = sources::prepare_root(plan, host)?;
     let nodes = sources::prepare_devices(plan, host)?;
@@ -48,6 +50,7 @@ pub(super) fn spawn(
         sources,
         root_sources,
         nodes,
+        room,
         gate,
         preserve_fds,
         cgroup_paths,

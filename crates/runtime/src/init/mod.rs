@@ -28,6 +28,7 @@ use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{Pid, Program};
 use taru_sys::{errno, fd, fs, keyring, process, sched, signal, user};
 
+use crate::files::Room;
 use crate::hooks;
 use crate::plan::{Plan, ProcessPlan};
 use crate::spec::Spec;
@@ -53,6 +54,8 @@ pub(crate) struct Init<'a> {
     pub root_sources: Vec<Mount>,
     /// Device nodes that only the host process could make.
     pub nodes: Option<Mount>,
+    /// Descriptors for all these, until they are mounted.
+    pub room: Room,
     /// How the word to start arrives.
     pub gate: Gate,
     /// How many descriptors from 3 on the program gets.
@@ -118,6 +121,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
         sources,
         root_sources,
         nodes,
+        room,
         gate,
         preserve_fds,
         cgroup_paths,
@@ -138,6 +142,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     let null = open_null()?;
     let root = rootfs::mount(plan, root_sources)?;
     let complete_later = mounts::mount_all(plan, &root, sources, &cgroup_paths)?;
+    drop(room);
     devices::make_all(plan, &root, nodes)?;
     create_cwd(plan, &root)?;
     mounts::make_read_only(complete_later)?;

@@ -92,6 +92,14 @@ pub struct Inner {
 }
 
 impl RootPlan {
+    /// How many layers it is made of, those of overlays below it among them.
+    pub fn layers(&self) -> usize {
+        let of = |overlay: &Overlay| {
+            overlay.lower.len() + overlay.inner.iter().map(|inner| inner.lower.len()).sum::<usize>()
+        };
+        self.overlay.as_ref().map_or(1, of)
+    }
+
     /// Decides on the root of `spec`.
     pub fn new(
         spec: &Spec,

@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod hostile;
 mod interrupted;
+mod layers;
 mod mistakes;
 mod power;
 mod pull;
