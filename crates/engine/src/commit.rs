@@ -1,5 +1,6 @@
 //! `taru commit` and `taru diff`: what a container changed, as a layer and as a list.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use taru_archive::LayerWriter;
@@ -44,9 +45,8 @@ pub fn changes(engine: &mut Engine, key: &str) -> Result<Vec<Change>> {
     let maps = tree::maps(engine, &record)?;
     let own = own_files(&origin);
     let how = Diff { maps: maps.as_ref(), epoch: None };
-    let mut changes = engine.images()?.snapshots.changes(&Key::container(&record.id)?, &how)?;
-    changes.retain(|change| !own.iter().any(|path| change.path.as_os_str() == *path));
-    Ok(changes)
+    let changes = engine.images()?.snapshots.changes(&Key::container(&record.id)?, &how)?;
+    Ok(without_own(changes, &own))
 }
 
 /// The image that was made.
@@ -104,11 +104,38 @@ fn origin(record: &Record) -> Result<Origin<'_>> {
 }
 
 /// Files that are made as places for mounts, and are no change of the container's.
-fn own_files<'a>(origin: &Origin<'a>) -> Vec<&'a str> {
+fn own_files<'a>(origin: &Origin<'a>) -> Vec<&'a Path> {
     let volumes = origin.config.volumes.iter().chain(origin.config.binds.iter().map(|b| &b.destination));
-    let mut own = vec!["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev", "/proc", "/sys"];
-    own.extend(volumes.filter_map(|path| path.to_str()));
-    own
+    let own = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev", "/proc", "/sys"];
+    own.into_iter().map(Path::new).chain(volumes.map(PathBuf::as_path)).collect()
+}
+
+/// Leaves out what was made for mounts, and what that did to the directories above: those that had to be made, too, and
+/// those that have a new time by it. Docker makes such places in a layer below the container's, and lists none of this.
+fn without_own(mut changes: Vec<Change>, own: &[&Path]) -> Vec<Change> {
+    let leads_to_own = |path: &Path| own.iter().any(|own| own.starts_with(path) && *own != path);
+    // From the end: what is below a directory comes behind it, and is decided on before it.
+    let mut made: Vec<PathBuf> = Vec::new();
+    let mut listed: Vec<Change> = Vec::new();
+    while let Some(change) = changes.pop() {
+        let path = &change.path;
+        let is_own = own.contains(&path.as_path());
+        let is_way = || {
+            let has_more = listed.last().is_some_and(|next| next.path.starts_with(path));
+            let has_made = made.iter().any(|made| made.parent() == Some(path));
+            let is_explained = change.kind == ChangeKind::Added || change.is_time && has_made;
+            leads_to_own(path) && is_explained && !has_more
+        };
+        if is_own || is_way() {
+            if change.kind == ChangeKind::Added {
+                made.push(change.path);
+            }
+            continue;
+        }
+        listed.push(change);
+    }
+    listed.reverse();
+    listed
 }
 
 fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Result<Committed> {
@@ -209,4 +236,38 @@ fn oci(layer: &Descriptor) -> Descriptor {
         _ => &layer.media_type,
     };
     Descriptor { media_type: media_type.to_owned(), ..layer.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_mounts_are_no_changes() {
+        let own = ["/etc/hostname", "/etc/hosts", "/dev", "/srv/a/b"].map(Path::new);
+        let left = |lines: &str| {
+            let change = |line: &str| Change {
+                kind: match line.as_bytes()[0] {
+                    b'A' => ChangeKind::Added,
+                    b'D' => ChangeKind::Deleted,
+                    _ => ChangeKind::Changed,
+                },
+                path: PathBuf::from(&line[2..]),
+                is_time: line.starts_with('T'),
+            };
+            let all = without_own(lines.split(", ").map(change).collect(), &own);
+            all.iter().map(|change| change.path.to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        // Nobody touched it.
+        assert_eq!(left("T /dev, T /etc, A /etc/hostname, A /etc/hosts, T /srv, A /srv/a, A /srv/a/b"), "");
+        assert_eq!(left("A /etc, A /etc/hostname, A /etc/hosts"), "");
+        // Somebody did.
+        assert_eq!(left("T /etc, A /etc/hosts, A /etc/mine"), "/etc /etc/mine");
+        assert_eq!(left("C /etc, A /etc/hosts"), "/etc");
+        assert_eq!(left("T /etc"), "/etc");
+        assert_eq!(left("T /srv, A /srv/a, A /srv/a/b, A /srv/a/mine"), "/srv /srv/a /srv/a/mine");
+        assert_eq!(left("T /srv, A /srv/a, A /srv/a/b, D /srv/mine"), "/srv /srv/mine");
+        assert_eq!(left("T /etc, A /etc/hosts, A /etcetera"), "/etcetera");
+        assert_eq!(left("A /mine, T /srv"), "/mine /srv");
+    }
 }

@@ -43,6 +43,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The absolute path in the container.
     pub path: PathBuf,
+    /// Whether it is a directory whose time alone changed, as it does when something is made or removed in it.
+    pub is_time: bool,
 }
 
 /// A path of a layer that is not what it must be.
@@ -122,7 +124,8 @@ impl Snapshots {
                     Some(b'D') => ChangeKind::Deleted,
                     _ => ChangeKind::Changed,
                 };
-                all.push(Change { kind, path: absolute(line.get(1..).unwrap_or_default()) });
+                let path = absolute(line.get(1..).unwrap_or_default());
+                all.push(Change { kind, path, is_time: line.first() == Some(&b'T') });
             }
             Ok(())
         })?;

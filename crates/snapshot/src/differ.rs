@@ -145,9 +145,13 @@ fn other(walk: &Walk, found: &Found, was: Option<&Record>, sink: &mut impl Sink)
 
 /// Whether attributes are what they were. What a program changes gets a new time, unless it takes pains.
 fn is_same(found: &Found, xattrs: &Xattrs, was: &Record) -> bool {
+    found.stat.mtime == was.mtime && has_same_attributes(found, xattrs, was)
+}
+
+/// Whether they are but for the time.
+fn has_same_attributes(found: &Found, xattrs: &Xattrs, was: &Record) -> bool {
     let stat = &found.stat;
-    (stat.permissions(), stat.uid, stat.gid, stat.mtime) == (was.mode, was.uid, was.gid, was.mtime)
-        && *xattrs == was.xattrs
+    (stat.permissions(), stat.uid, stat.gid) == (was.mode, was.uid, was.gid) && *xattrs == was.xattrs
 }
 
 fn has_same_content(walk: &Walk, found: &Found, was: &Record) -> Result<bool> {
@@ -315,7 +319,7 @@ impl<W: Write> Sink for Layer<W> {
     }
 }
 
-/// Writes the changes as lines: `A`, `C` or `D`, the path, NUL.
+/// Writes the changes as lines: `A`, `C` or `D`, the path, NUL. `T` is a directory of which only the time changed.
 pub(crate) struct List<W> {
     to: W,
 }
@@ -335,11 +339,19 @@ impl<W: Write> List<W> {
 }
 
 impl<W: Write> Sink for List<W> {
-    fn changed(&mut self, _: &Walk, found: &Found, _: Xattrs, was: Option<&Record>) -> Result<()> {
-        match found.path.is_empty() {
-            true => Ok(()),
-            false => self.line(if was.is_some() { b'C' } else { b'A' }, &found.path),
+    fn changed(&mut self, _: &Walk, found: &Found, xattrs: Xattrs, was: Option<&Record>) -> Result<()> {
+        if found.path.is_empty() {
+            return Ok(());
         }
+        let is_time = |was: &Record| {
+            was.kind.is_directory() && found.stat.is_dir() && has_same_attributes(found, &xattrs, was)
+        };
+        let kind = match was {
+            None => b'A',
+            Some(was) if is_time(was) => b'T',
+            Some(_) => b'C',
+        };
+        self.line(kind, &found.path)
     }
 
     fn deleted(&mut self, path: &[u8]) -> Result<()> {

@@ -128,6 +128,28 @@ fn a_container_that_lost_its_program_and_its_users_still_gives_files() {
 }
 
 #[test]
+fn an_untouched_container_has_no_changes() {
+    sandbox(|sandbox| {
+        Taru::each(sandbox, |taru| {
+            let bind = format!("-v {}:/srv/deep/bind", taru.dir().display());
+            start(taru, &bind, "true");
+            for _ in 0..2 {
+                assert_eq!(taru.taru("diff w").ok().stdout, "");
+                taru.taru("kill w").succeeds();
+                taru.taru("wait w").succeeds();
+                assert_eq!(taru.taru("diff w").ok().stdout, "");
+                taru.taru("start w").succeeds();
+                eventually("it runs again", || taru.taru("exec w true").status == 0);
+            }
+            taru.taru("exec w touch /etc/mine /srv/deep/mine").succeeds();
+            let changes = taru.taru("diff w").ok().stdout;
+            assert_eq!(changes, "C /etc\nA /etc/mine\nA /srv\nA /srv/deep\nA /srv/deep/mine\n");
+            taru.taru("rm -f w").succeeds();
+        });
+    });
+}
+
+#[test]
 fn changes_are_listed_committed_and_exported() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {
