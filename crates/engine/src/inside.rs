@@ -24,6 +24,7 @@ use taru_sys::ns::{self, Namespaces};
 use taru_sys::process::{self, Child, Clone, Pid, exit_now, pidfd_open};
 use taru_sys::{signal, socket, user};
 
+use crate::config::Limits;
 use crate::guardian::Guardian;
 use crate::prepare::lock;
 use crate::reconcile::{self, Status};
@@ -276,6 +277,9 @@ fn make_ready(engine: &Engine, record: &Record) -> Result<Made> {
         config.user = None;
         config.workdir = PathBuf::from("/");
         config.args = vec!["/proc/self/exe".to_owned()];
+        // Nor need the host still have what it had for it: what is gone is not bound, and nothing is there to be limited.
+        config.binds.retain(|bind| !is_gone(&bind.source));
+        config.limits = Limits::default();
     }
     let guardian = Guardian::new(|| drop(prepare::unmake(engine, &id)))?;
     let made = prepare::bundle_at(engine, &quiet, &engine.dirs.bundle(&id), &id)
@@ -289,6 +293,12 @@ fn make_ready(engine: &Engine, record: &Record) -> Result<Made> {
         }
         Err(e) => unmake(engine, Some(ready)).and(Err(e)),
     }
+}
+
+/// Whether there is nothing of this name, or no directory on the way to it.
+fn is_gone(path: &Path) -> bool {
+    let found = std::fs::metadata(path);
+    found.is_err_and(|e| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
 
 fn unmake(engine: &Engine, made: Option<Made>) -> Result<()> {

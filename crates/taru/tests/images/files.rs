@@ -128,6 +128,35 @@ fn a_container_that_lost_its_program_and_its_users_still_gives_files() {
 }
 
 #[test]
+fn a_container_whose_bind_is_gone_still_gives_and_takes_files() {
+    sandbox(|sandbox| {
+        Taru::each(sandbox, |taru| {
+            let (gone, kept) = (taru.dir().join("gone"), taru.dir().join("kept"));
+            for dir in [&gone, &kept] {
+                fs::create_dir(dir).unwrap();
+                taru.give(dir);
+            }
+            let options = format!("-v {}:/srv/gone:rw -v {}:/srv/kept:rw", gone.display(), kept.display());
+            start(taru, &options, "echo x >/made; echo g >/srv/gone/g; echo k >/srv/kept/k");
+            taru.taru("kill w").succeeds();
+            taru.taru("wait w").succeeds();
+            fs::remove_dir_all(&gone).unwrap();
+            taru.taru("start w").fails_with("gone");
+            for path in ["made", "srv/kept/k"] {
+                taru.taru(&format!("cp w:/{path} .")).succeeds();
+            }
+            taru.taru("cp w:/srv/gone/g .").fails_with("copy `/srv/gone/g`");
+            taru.file("new", "new\n");
+            taru.taru("cp new w:/tmp").succeeds();
+            taru.taru("export w -o all.tar").succeeds();
+            let names = listed(&taru.dir().join("all.tar"));
+            assert!(names.contains(&"tmp/new".to_owned()), "{names:?}");
+            taru.taru("rm w").succeeds();
+        });
+    });
+}
+
+#[test]
 fn an_untouched_container_has_no_changes() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {
