@@ -19,7 +19,7 @@ use taru_sys::fs::{self, AtFlags, Device, FileType, OpenFlags, Unlink};
 use taru_sys::{errno, xattr};
 use taru_tar::{self as tar, Piece, Xattrs};
 
-use crate::attribute::{DEFAULT_ACL, OPAQUE, is_kept};
+use crate::attribute::{DEFAULT_ACL, OPAQUE, is_acl, is_kept};
 use crate::hash::{self, SparseHasher};
 use crate::manifest::{Kind, Lines, ManifestWriter, Record, Sorter};
 use crate::name::{Meaning, join, meaning, split};
@@ -66,6 +66,8 @@ impl Unpacker {
             self.entries += 1;
             if self.squash {
                 (entry.uid, entry.gid) = (0, 0);
+                // There is nobody else whom an ACL could mean.
+                entry.xattrs.retain(|(attribute, _)| !is_acl(attribute));
             }
             entry.xattrs.retain(|(attribute, _)| is_kept(attribute));
             let path = std::mem::take(&mut entry.path);

@@ -51,6 +51,8 @@ fn an_ordinary_user_unpacks_with_one_id_or_many() {
             .file("private/f", b"")
             .add(&Header { device: (1, 3), ..Header::new("null", b'3') }, b"")
             .file(".wh.gone", b"")
+            .pax(&[("SCHILY.acl.access", b"user::rw-,user:33:r--,group::r--,mask::r--,other::---")])
+            .add(&Header { mode: 0o640, ..Header::new("shared", b'0') }, b"")
             .end();
         // One id: all is that user's, as there is nobody else.
         let done = as_user(&scratch, &tar, &[]);
@@ -58,6 +60,9 @@ fn an_ordinary_user_unpacks_with_one_id_or_many() {
         let root = common::tree(&scratch.0.join("home/store"), &Digest::of(&tar));
         let stat = |path: &str| fs::symlink_metadata(root.join(path)).unwrap();
         assert_eq!((stat("etc/shadow").uid(), stat("etc/shadow").gid()), (1000, 1000));
+        assert!(
+            taru_sys::xattr::lgetxattr(&root.join("shared"), "system.posix_acl_access".as_ref()).is_err()
+        );
         assert!(!root.join("null").exists() && stat("gone").rdev() == 0);
         assert_eq!(
             taru_sys::xattr::lgetxattr(&root.join("private"), "user.overlay.opaque".as_ref()).unwrap(),
