@@ -108,6 +108,8 @@ pub struct Facts<'a> {
 
 /// The layer of the container's own `/etc`, below its bundle.
 pub const ETC: &str = "etc";
+/// The copy of the host's `/etc` below it, where one is needed.
+pub const HOST_ETC: &str = "etc.host";
 /// The files of it that lie over those of an image.
 pub const ETC_FILES: [&str; 3] = ["hostname", "hosts", "resolv.conf"];
 
@@ -180,7 +182,7 @@ fn root(config: &ContainerConfig, facts: &Facts<'_>) -> (SpecRoot, Option<String
             "work": kept("work"),
             "inner": [{
                 "at": "/etc",
-                "lower": [facts.bundle.join(ETC), Path::new("/etc")],
+                "lower": [Some(facts.bundle.join(ETC)), host.map(|h| h.etc.clone())],
                 "upper": kept("etc/upper"),
                 "work": kept("etc/work"),
             }],

@@ -3,7 +3,7 @@
 //! ```text
 //! /usr, and /bin /sbin /lib* where they are directories     the host's, bound read-only
 //! /bin /sbin /lib* where they are symbolic links            the same links
-//! /etc       the host's, as an ordinary user may read it, below a layer of the container's own
+//! /etc       the host's or a copy (host_etc), as an ordinary user may read it, below a layer of the container's own
 //! /tmp /var /home /root /run /srv /mnt /media /opt          empty, the container's own
 //! ```
 //! The empty directories and links are a small *skeleton*, made once and shared: the lowest layer of an
@@ -60,14 +60,16 @@ pub struct HostRoot {
     pub skeleton: PathBuf,
     /// Directories of the host that are bound read-only at their own paths.
     pub binds: Vec<PathBuf>,
+    /// The lowest layer of `/etc`: the host's, or a copy ([`crate::host_etc`]).
+    pub etc: PathBuf,
 }
 
 /// Finds the host's directories of programs and makes the skeleton for `owner` (uid, gid) below
-/// `parent` unless it is there.
+/// `parent` unless it is there. `etc` is the host's `/etc`.
 ///
 /// # Errors
 /// Any error of the file system, with the path.
-pub fn prepare(parent: &Path, owner: (u32, u32)) -> Result<HostRoot> {
+pub fn prepare(parent: &Path, owner: (u32, u32), etc: PathBuf) -> Result<HostRoot> {
     let mut binds = vec![PathBuf::from("/usr")];
     let mut links = Vec::new();
     for name in PROGRAMS {
@@ -83,7 +85,7 @@ pub fn prepare(parent: &Path, owner: (u32, u32)) -> Result<HostRoot> {
     let layout = fingerprint(&format!("1 {} {binds:?}", layout.join(" ")));
     let skeleton = parent.join(format!("{}.{layout:016x}", owner.0));
     if skeleton.is_dir() {
-        return Ok(HostRoot { skeleton, binds });
+        return Ok(HostRoot { skeleton, binds, etc });
     }
     dirs::ensure(parent)?;
     // Made aside and renamed: another taru sees the whole of it or nothing.
@@ -99,7 +101,7 @@ pub fn prepare(parent: &Path, owner: (u32, u32)) -> Result<HostRoot> {
         Err(_) if skeleton.is_dir() => drop(undo),
         Err(e) => return Err(e).context(what),
     }
-    Ok(HostRoot { skeleton, binds })
+    Ok(HostRoot { skeleton, binds, etc })
 }
 
 fn fill(root: &Path, owner: (u32, u32), binds: &[PathBuf], links: &[(&str, PathBuf)]) -> std::io::Result<()> {

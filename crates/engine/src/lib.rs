@@ -44,6 +44,7 @@ pub mod export;
 pub mod guardian;
 pub mod health;
 pub mod health_report;
+pub mod host_etc;
 pub mod host_root;
 pub mod idmap;
 pub mod image;

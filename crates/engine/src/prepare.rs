@@ -16,7 +16,7 @@ use crate::bundle::{self, Facts};
 use crate::config::{ContainerConfig, Root, Userns};
 use crate::image::tree;
 use crate::record::Record;
-use crate::{Engine, dirs, host_root, idmap, memory, names, user};
+use crate::{Engine, dirs, host_etc, host_root, idmap, memory, names, user};
 
 /// The largest passwd(5) or group(5) of a container that is read.
 const ACCOUNTS_LIMIT: u64 = 1 << 20;
@@ -58,7 +58,8 @@ pub fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Resu
     let host = match &config.root {
         Root::Host => {
             host_root::etc_layer(&dir.join(bundle::ETC), &hostname, maps.root())?;
-            Some(host_root::prepare(&engine.dirs.host_roots(), maps.root())?)
+            let etc = host_etc::layer(dir.join(bundle::HOST_ETC), engine.caller.uid == 0)?;
+            Some(host_root::prepare(&engine.dirs.host_roots(), maps.root(), etc)?)
         }
         Root::Directory { .. } => None,
         Root::Image { .. } => {

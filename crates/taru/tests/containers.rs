@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use taru_testkit::{Invocation, Output, Sandbox, eventually, sandbox};
@@ -161,6 +162,35 @@ fn the_host_root_shows_programs_and_no_data() {
     });
 }
 
+/// As in a container of another engine, which mounts files there.
+#[test]
+fn the_host_root_has_what_is_mounted_in_its_etc() {
+    sandbox(|sandbox| {
+        let mounted = sandbox.dir().join("mounted");
+        fs::write(&mounted, "root:x:0:0::/mounted:/bin/sh\n").unwrap();
+        let act = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert!(Command::new(words[0]).args(&words[1..]).status().unwrap().success(), "{line}");
+        };
+        act(&format!("mount --bind {} /etc/passwd", mounted.display()));
+        Taru::each(sandbox, |taru| {
+            let script = "cat /etc/passwd; cat /etc/shadow; cat /etc/hostname; \
+                          echo x >>/etc/count; cat /etc/count";
+            let first = taru.sh("--keep --name k --hostname me", script);
+            // Root's own container has the file that the mount lies on.
+            let seen = first.stdout.strip_suffix("me\nx\n");
+            let seen = seen.unwrap_or_else(|| panic!("{}{}", first.stdout, first.stderr));
+            assert_eq!(seen.contains("/mounted:"), taru.user, "{seen}");
+            assert!(first.stderr.contains("shadow"), "{}", first.stderr);
+            taru.taru("start k").succeeds();
+            taru.taru("wait k").succeeds();
+            assert!(taru.taru("logs k").ok().stdout.ends_with("me\nx\nx\n"));
+            taru.taru("rm k").succeeds();
+        });
+        act("umount /etc/passwd");
+    });
+}
+
 #[test]
 fn root_inside_is_nobody_outside() {
     sandbox(|sandbox| {
@@ -223,7 +253,7 @@ fn streams_and_signals_go_through() {
 }
 
 fn kill(pid: u32, signal: &str) -> bool {
-    std::process::Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap().success()
+    Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap().success()
 }
 
 #[test]
@@ -398,7 +428,7 @@ fn a_log_has_every_byte() {
         let taru = Taru::new(sandbox);
         taru.start("--name l", r"printf 'a\nb'; printf '\377\000c' ; sleep 0.1; printf 'd\n\n'; printf last");
         taru.taru("wait l").succeeds();
-        let raw = std::process::Command::new(env!("CARGO_BIN_EXE_taru"))
+        let raw = Command::new(env!("CARGO_BIN_EXE_taru"))
             .args(["--root", taru.state().to_str().unwrap(), "logs", "l"])
             .output()
             .unwrap();
@@ -492,9 +522,8 @@ fn after_a_reboot_nothing_runs_and_all_can_start() {
         fs::remove_dir_all(taru.state().join("run")).unwrap();
         let boot = sandbox.dir().join("boot_id");
         fs::write(&boot, "11111111-2222-3333-4444-555555555555\n").unwrap();
-        let bind = |args: &[&str]| {
-            assert!(std::process::Command::new(args[0]).args(&args[1..]).status().unwrap().success())
-        };
+        let bind =
+            |args: &[&str]| assert!(Command::new(args[0]).args(&args[1..]).status().unwrap().success());
         bind(&["mount", "--bind", boot.to_str().unwrap(), "/proc/sys/kernel/random/boot_id"]);
         let record = taru.inspect("r");
         assert_eq!(
