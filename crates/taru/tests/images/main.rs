@@ -2,10 +2,13 @@
 //! with a leak check.
 #![allow(clippy::unwrap_used, reason = "the functions around the tests are tests too")]
 
+mod accounts;
 mod archives;
+mod bounded;
 mod damage;
 mod faults;
 mod files;
+mod floods;
 mod hostile;
 mod interrupted;
 mod layers;
