@@ -282,6 +282,21 @@ fn a_directory_is_the_root_and_stays_as_it_was_unless_asked() {
 }
 
 #[test]
+fn an_ordinary_user_is_told_why_a_directory_is_no_layer() {
+    sandbox(|sandbox| {
+        let taru = Taru::rootless(sandbox);
+        let (root, tmp) = (taru.rootfs(), taru.rootfs().join("tmp"));
+        let done = |command: &mut Command| assert!(command.status().unwrap().success());
+        done(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&tmp));
+        taru.taru(&format!("run --ro /usr --rootfs {} true", root.display()))
+            .fails_with("no directory can be a layer that has mounts below it");
+        done(Command::new("umount").arg(&tmp));
+        taru.taru(&format!("run --ro /usr --rootfs {} true", root.display())).succeeds();
+        taru.assert_clean();
+    });
+}
+
+#[test]
 fn what_is_kept_is_there_at_the_next_start() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {

@@ -103,14 +103,21 @@ fn mount_overlay(
     let mut prepared = prepared.into_iter();
     let layers = prepared.by_ref().take(overlay.lower.len()).collect();
     let kept = overlay.upper.as_deref().zip(overlay.work.as_deref());
-    let root = writer.mount("root", &overlay.lower, layers, kept)?;
+    let locked = |e: Error| match (in_userns, e.kind()) {
+        // Without a word of the kernel's: what lies beneath a mount from outside is not to be seen in here.
+        (true, Kind::Invalid) => {
+            e.hint("in a user namespace no directory can be a layer that has mounts below it")
+        }
+        _ => e,
+    };
+    let root = writer.mount("root", &overlay.lower, layers, kept).map_err(locked)?;
     let over = scratch.as_ref().unwrap_or(dir);
     let root = RootDir::from_fd(root.attach(over.as_fd())?);
     for (n, inner) in overlay.inner.iter().enumerate() {
         let what = || format!("mount an overlay on `{}`", inner.at.display());
         let layers = prepared.by_ref().take(inner.lower.len()).collect();
         let kept = inner.upper.as_deref().zip(inner.work.as_deref());
-        let mount = writer.mount(&n.to_string(), &inner.lower, layers, kept).context(what)?;
+        let mount = writer.mount(&n.to_string(), &inner.lower, layers, kept).map_err(locked).context(what)?;
         mount.attributes(Attr::NOSUID | Attr::NODEV, Attr::default(), false).context(what)?;
         mount.attach(root.create_dir_all(&inner.at, 0o755)?).context(what)?;
     }
