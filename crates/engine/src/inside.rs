@@ -130,7 +130,7 @@ impl Place {
                 Ok(()) => "ok".to_owned(),
                 // The class, whether it was left alone, the failure, then each hint. No file name has a NUL.
                 Err(e) => {
-                    let (kind, alone) = (number(e.kind()), u8::from(was_left_alone(e)));
+                    let (kind, alone) = (e.kind().number(), u8::from(was_left_alone(e)));
                     format!("{kind}\0{alone}\0{}\0{}", e.chain(), e.hints().join("\0"))
                 }
             };
@@ -211,32 +211,12 @@ impl Inside {
             return Ok(());
         }
         let mut lines = report.split('\0');
-        let kind = lines.next().and_then(|n| n.parse().ok()).map_or(Kind::System, kind);
+        let kind = lines.next().and_then(|n| n.parse().ok()).map_or(Kind::System, Kind::of_number);
         let was_left_alone = lines.next() == Some("1");
         let text = lines.next().unwrap_or("work in the container: it was ended");
         let hints = lines.filter(|hint| !hint.is_empty());
         Err(Failure { error: hints.fold(Error::new(kind, text), |e, hint| e.hint(hint)), was_left_alone })
     }
-}
-
-/// The classes of failure that are told apart over the socket.
-const KINDS: [Kind; 8] = [
-    Kind::System,
-    Kind::Invalid,
-    Kind::NotFound,
-    Kind::Exists,
-    Kind::State,
-    Kind::Permission,
-    Kind::Unsupported,
-    Kind::Limit,
-];
-
-fn number(kind: Kind) -> usize {
-    KINDS.iter().position(|k| *k == kind).unwrap_or(0)
-}
-
-fn kind(number: usize) -> Kind {
-    KINDS.get(number).copied().unwrap_or(Kind::System)
 }
 
 /// The pid of a container's first process, as the runtime knows it.

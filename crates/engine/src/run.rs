@@ -50,16 +50,7 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
     let record = begin(engine, &config, name, config.keep)?;
     let ran = prepare::bundle(engine, &record).and_then(|bundle| {
         let log = bundle.join(RUNTIME_LOG);
-        let words = engine.runtime.words(&[
-            &"--log",
-            &log,
-            &"--log-format",
-            &"json",
-            &"run",
-            &"--bundle",
-            &bundle,
-            &record.id,
-        ]);
+        let words = engine.runtime.run(&bundle, &log, &record.id);
         let status = follow(words, engine.report, || {
             let supervisor = Process::of_pid(getpid().0)?;
             Facts { supervisor, init: None, started: SystemTime::now() }.write(&bundle)

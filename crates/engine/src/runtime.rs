@@ -68,6 +68,11 @@ impl Runtime {
         all
     }
 
+    /// The words that run the container `id` of `bundle` in the foreground; what goes wrong is written to `log`.
+    pub fn run(&self, bundle: &Path, log: &Path, id: &str) -> Vec<OsString> {
+        self.words(&[&"--log", &log, &"--log-format", &"json", &"run", &"--bundle", &bundle, &id])
+    }
+
     /// Calls it for something that takes no input, and returns what it prints.
     ///
     /// # Errors

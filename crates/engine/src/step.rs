@@ -117,16 +117,7 @@ fn execute(engine: &Engine, record: &Record, extras: &Extras, output: &mut dyn F
     let bundle = prepare::bundle(engine, record)?;
     add(engine, record, &bundle, extras)?;
     let log = bundle.join(RUNTIME_LOG);
-    let words = engine.runtime.words(&[
-        &"--log",
-        &log,
-        &"--log-format",
-        &"json",
-        &"run",
-        &"--bundle",
-        &bundle,
-        &record.id,
-    ]);
+    let words = engine.runtime.run(&bundle, &log, &record.id);
     let status = follow(&words, &bundle, output)?;
     match runtime::failure(&log) {
         Some(e) => Err(e),

@@ -254,33 +254,20 @@ fn split(bytes: &[u8]) -> Option<Vec<String>> {
     Some(text.split_terminator('\0').map(str::to_owned).collect())
 }
 
+/// The number that stands for `Exec`, which has a status.
+const EXEC: i32 = 9;
+
 fn class_to_wire(kind: Kind) -> (i32, i32) {
     match kind {
-        Kind::Invalid => (1, 0),
-        Kind::NotFound => (2, 0),
-        Kind::Exists => (3, 0),
-        Kind::State => (4, 0),
-        Kind::Permission => (5, 0),
-        Kind::Unsupported => (6, 0),
-        Kind::Busy => (7, 0),
-        Kind::Limit => (8, 0),
-        Kind::Exec(status) => (9, status),
-        _ => (0, 0),
+        Kind::Exec(status) => (EXEC, status),
+        kind => (kind.number().into(), 0),
     }
 }
 
-fn class_from_wire(class: i32, number: i32) -> Kind {
+fn class_from_wire(class: i32, status: i32) -> Kind {
     match class {
-        1 => Kind::Invalid,
-        2 => Kind::NotFound,
-        3 => Kind::Exists,
-        4 => Kind::State,
-        5 => Kind::Permission,
-        6 => Kind::Unsupported,
-        7 => Kind::Busy,
-        8 => Kind::Limit,
-        9 => Kind::Exec(number),
-        _ => Kind::System,
+        EXEC => Kind::Exec(status),
+        class => u8::try_from(class).map_or(Kind::System, Kind::of_number),
     }
 }
 

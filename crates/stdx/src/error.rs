@@ -41,6 +41,32 @@ pub enum Kind {
     System,
 }
 
+/// The classes in the order of their numbers, which never change: what one version of a program says, another may hear.
+const NUMBERED: [Kind; 9] = [
+    Kind::System,
+    Kind::Invalid,
+    Kind::NotFound,
+    Kind::Exists,
+    Kind::State,
+    Kind::Permission,
+    Kind::Unsupported,
+    Kind::Busy,
+    Kind::Limit,
+];
+
+impl Kind {
+    /// The number that stands for the class towards another process. [`Kind::Exec`] has none of its own and is
+    /// [`Kind::System`]: whose word would become an exit status must say so itself.
+    pub fn number(self) -> u8 {
+        NUMBERED.iter().position(|kind| *kind == self).map_or(0, |number| number as u8)
+    }
+
+    /// The class of that number; [`Kind::System`] for one that is not known here.
+    pub fn of_number(number: u8) -> Kind {
+        NUMBERED.get(usize::from(number)).copied().unwrap_or(Kind::System)
+    }
+}
+
 /// A failure: verb and operand, cause, class and advice.
 pub struct Error(Box<Inner>);
 
@@ -304,5 +330,14 @@ mod tests {
         let e = Error::all(vec![Error::invalid("a"), Error::invalid("b").hint("h")]).unwrap();
         assert_eq!(e.to_string(), "a; b");
         assert_eq!(e.hints(), ["h"]);
+    }
+
+    #[test]
+    fn classes_keep_their_numbers_and_no_number_is_an_exit_status() {
+        for (number, kind) in (0u8..).zip(NUMBERED) {
+            assert_eq!((kind.number(), Kind::of_number(number)), (number, kind));
+        }
+        assert_eq!((Kind::Busy.number(), Kind::Limit.number()), (7, 8));
+        assert_eq!((Kind::Exec(127).number(), Kind::of_number(9)), (0, Kind::System));
     }
 }

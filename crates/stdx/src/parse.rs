@@ -83,6 +83,21 @@ pub fn id(text: &str) -> Result<u32> {
     }
 }
 
+/// The values of `a,b,"c,d"`, where quotes keep a comma; empty ones are left out. `None` if a quote is not closed.
+pub fn comma_separated(text: &str) -> Option<Vec<String>> {
+    let (mut values, mut value, mut quoted) = (Vec::new(), String::new(), false);
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => values.push(std::mem::take(&mut value)),
+            c => value.push(c),
+        }
+    }
+    values.push(value);
+    values.retain(|value| !value.is_empty());
+    (!quoted).then_some(values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +133,12 @@ mod tests {
         for text in ["", " 0", "0x0", "-1", "4294967295", "4294967296", "+1", "root"] {
             assert!(id(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn quotes_keep_commas() {
+        assert_eq!(comma_separated("a,\"b,c\",,d=\"e\"").unwrap(), ["a", "b,c", "d=e"]);
+        assert_eq!(comma_separated("").unwrap(), [""; 0]);
+        assert_eq!(comma_separated("a,\"b"), None);
     }
 }

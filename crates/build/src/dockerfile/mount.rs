@@ -1,5 +1,6 @@
 //! `RUN --mount=type=...,key=value,...`: read here, expanded and made definite in [`crate::stage`].
 
+use taru_stdx::parse::comma_separated;
 use taru_stdx::{Error, Result};
 
 use super::keyword::nearest;
@@ -72,7 +73,7 @@ fn allowed(kind: MountKind) -> &'static [&'static str] {
 /// [`taru_stdx::Kind::Invalid`] for a key that the type lacks, and for a target that is missing.
 pub(super) fn parse(text: &str) -> Result<MountFlag> {
     let bad = |why: String| Error::invalid(format!("read `--mount={text}`: {why}"));
-    let fields = split(text).ok_or_else(|| bad("a quote is not closed".to_owned()))?;
+    let fields = comma_separated(text).ok_or_else(|| bad("a quote is not closed".to_owned()))?;
     let mut kind = MountKind::Bind;
     let mut known = Vec::new();
     for field in &fields {
@@ -125,21 +126,6 @@ pub(super) fn parse(text: &str) -> Result<MountFlag> {
         return Err(e.hint("name it by a stage: FROM $X AS name"));
     }
     Ok(flag)
-}
-
-/// Comma-separated values, where `"a,b"` is one.
-fn split(text: &str) -> Option<Vec<String>> {
-    let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(std::mem::take(&mut field)),
-            c => field.push(c),
-        }
-    }
-    fields.push(field);
-    fields.retain(|f| !f.is_empty());
-    (!quoted).then_some(fields)
 }
 
 #[cfg(test)]

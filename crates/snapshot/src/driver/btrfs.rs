@@ -10,56 +10,28 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::errno;
 use taru_sys::fs::btrfs;
 
-use super::{CHANGES, Driver, Rootfs, Tree};
-use crate::layout::{TREE, ensure};
-use crate::worker::{Job, Root, Workers};
+use super::whole::Copies;
+use crate::layout::TREE;
+use crate::worker::Workers;
 
 /// The driver.
 pub(crate) struct Btrfs;
 
-impl Driver for Btrfs {
-    fn begin(&self, dir: &Path, layers: &[PathBuf], _: &Workers) -> Result<PathBuf> {
-        snapshot(dir, layers)?;
-        let changes = dir.join(TREE).join(CHANGES);
-        ensure(&changes, 0o755)?;
-        Ok(changes)
-    }
-
-    fn end(&self, dir: &Path, workers: &Workers) -> Result<()> {
-        workers.run(Root::plain(&dir.join(TREE)), Job::Merge { changes: CHANGES.to_owned() }, &[])
-    }
-
-    fn prepare(&self, dir: &Path, layers: &[PathBuf], _: (u32, u32), _: &Workers) -> Result<()> {
-        snapshot(dir, layers)
-    }
-
-    fn mounts(&self, dir: &Path, _: &[PathBuf]) -> Rootfs {
-        Rootfs::Directory { path: dir.join(TREE) }
-    }
-
-    fn tree(&self, dir: &Path) -> Tree {
-        Tree::Whole(dir.join(TREE))
-    }
-
-    fn is_cumulative(&self) -> bool {
-        true
-    }
-}
-
-/// Makes `tree` in `dir` a snapshot of the topmost layer's.
-fn snapshot(dir: &Path, layers: &[PathBuf]) -> Result<()> {
-    let what = || format!("make a subvolume in `{}`", dir.display());
-    let open = |path: &Path| File::open(path).context(what);
-    let parent = open(dir)?;
-    let made = match layers.first() {
-        None => btrfs::create_subvolume(parent.as_fd(), TREE.as_ref()),
-        Some(top) => btrfs::snapshot(open(&top.join(TREE))?.as_fd(), parent.as_fd(), TREE.as_ref()),
-    };
-    match made {
-        Err(e) if e.errno() == errno::NOTTY => {
-            Err(Error::new(Kind::Unsupported, what()).because(e).hint("this is no btrfs"))
+impl Copies for Btrfs {
+    fn copy(&self, dir: &Path, layers: &[PathBuf], _: &Workers) -> Result<()> {
+        let what = || format!("make a subvolume in `{}`", dir.display());
+        let open = |path: &Path| File::open(path).context(what);
+        let parent = open(dir)?;
+        let made = match layers.first() {
+            None => btrfs::create_subvolume(parent.as_fd(), TREE.as_ref()),
+            Some(top) => btrfs::snapshot(open(&top.join(TREE))?.as_fd(), parent.as_fd(), TREE.as_ref()),
+        };
+        match made {
+            Err(e) if e.errno() == errno::NOTTY => {
+                Err(Error::new(Kind::Unsupported, what()).because(e).hint("this is no btrfs"))
+            }
+            done => done.context(what),
         }
-        done => done.context(what),
     }
 }
 

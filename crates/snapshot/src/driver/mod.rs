@@ -6,6 +6,7 @@
 mod btrfs;
 mod directory;
 mod overlay;
+mod whole;
 
 use std::path::{Path, PathBuf};
 

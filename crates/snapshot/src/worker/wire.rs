@@ -121,19 +121,6 @@ pub(crate) enum Report {
     Failed { kind: u8, lines: Vec<String>, hints: Vec<String> },
 }
 
-/// Classes by number; one that is not here is [`Kind::System`].
-const KINDS: [Kind; 9] = [
-    Kind::System,
-    Kind::Invalid,
-    Kind::NotFound,
-    Kind::Exists,
-    Kind::State,
-    Kind::Permission,
-    Kind::Unsupported,
-    Kind::Busy,
-    Kind::Limit,
-];
-
 impl Report {
     pub(crate) fn failed(error: &Error) -> Report {
         let Flat { kind, mut lines, mut hints } = error.to_flat();
@@ -146,16 +133,14 @@ impl Report {
         }
         lines.truncate(6);
         hints.truncate(4);
-        let kind = KINDS.iter().position(|known| *known == kind).unwrap_or(0);
-        Report::Failed { kind: kind as u8, lines, hints }
+        Report::Failed { kind: kind.number(), lines, hints }
     }
 
     /// The error of a failure; anything else as it is.
     pub(crate) fn check(self) -> Result<Report> {
         match self {
             Report::Failed { kind, lines, hints } => {
-                let kind = KINDS.get(usize::from(kind)).copied().unwrap_or(Kind::System);
-                Err(Error::from(Flat { kind, lines, hints }))
+                Err(Error::from(Flat { kind: Kind::of_number(kind), lines, hints }))
             }
             report => Ok(report),
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use taru_build::options::{CacheFrom, CacheTo, Context, Dockerfile, Named, Network, Options, Output, Secret};
 use taru_oci::{Platform, Reference};
+use taru_stdx::parse::comma_separated;
 use taru_stdx::time::SOURCE_DATE_EPOCH;
 use taru_stdx::{Context as _, Error, Kind, Result};
 
@@ -268,21 +269,15 @@ fn build_args(typed: &[String]) -> BTreeMap<String, String> {
 }
 
 /// `key=value,...`, as a value with commas is written: `"src=a,b"`.
-fn fields(text: &str) -> BTreeMap<String, String> {
-    let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(std::mem::take(&mut field)),
-            c => field.push(c),
-        }
-    }
-    fields.push(field);
+fn fields(text: &str) -> Result<BTreeMap<String, String>> {
     let pair = |field: String| match field.split_once('=') {
         Some((key, value)) => (key.trim().to_ascii_lowercase(), value.to_owned()),
         None => (field, String::new()),
     };
-    fields.into_iter().filter(|f| !f.is_empty()).map(pair).collect()
+    match comma_separated(text) {
+        Some(fields) => Ok(fields.into_iter().map(pair).collect()),
+        None => Err(Error::invalid(format!("read `{text}`: a quote is not closed"))),
+    }
 }
 
 fn context(text: &str) -> Result<(String, Named)> {
@@ -310,7 +305,7 @@ fn secret(text: &str) -> Result<(String, Secret)> {
     let bad = |why: &str| {
         Error::invalid(format!("use the secret `{text}`: {why}")).hint("id=ID,src=FILE or id=ID,env=VARIABLE")
     };
-    let fields = fields(text);
+    let fields = fields(text)?;
     let known = ["id", "src", "source", "env", "type"];
     if let Some(key) = fields.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(bad(&format!("no key `{key}`")));
@@ -353,7 +348,7 @@ fn cache_from(text: &str) -> Result<CacheFrom> {
     if !text.contains('=') {
         return Ok(CacheFrom::Image(text.to_owned()));
     }
-    let fields = fields(text);
+    let fields = fields(text)?;
     match (fields.get("type").map(String::as_str), fields.get("src"), fields.get("ref")) {
         (Some("local"), Some(dir), _) => Ok(CacheFrom::Local(PathBuf::from(dir))),
         (Some("registry"), _, Some(image)) => Ok(CacheFrom::Image(image.clone())),
@@ -363,7 +358,7 @@ fn cache_from(text: &str) -> Result<CacheFrom> {
 }
 
 fn cache_to(text: &str) -> Result<CacheTo> {
-    let fields = fields(text);
+    let fields = fields(text)?;
     match (fields.get("type").map(String::as_str), fields.get("dest")) {
         (Some("local"), Some(dir)) => Ok(CacheTo::Local(PathBuf::from(dir))),
         (Some("inline"), _) => Ok(CacheTo::Inline),
@@ -379,7 +374,7 @@ fn output_of(text: &str) -> Result<Output> {
             dir => Output::Local(PathBuf::from(dir)),
         });
     }
-    let fields = fields(text);
+    let fields = fields(text)?;
     let dest = fields.get("dest").filter(|dest| *dest != "-").map(PathBuf::from);
     match (fields.get("type").map(String::as_str), dest) {
         (Some("docker"), dest) => Ok(Output::Docker(dest)),

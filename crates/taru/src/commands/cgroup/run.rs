@@ -2,18 +2,18 @@
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::ValueHint;
 use taru_cgroup::{Cgroup, Hierarchy};
-use taru_stdx::{Context, Error, Kind, Result};
+use taru_stdx::{Context, Kind, Result};
 use taru_sys::poll::{events, poll};
 use taru_sys::process::{Child, Clone, clone3, exit_now, pidfd_send_signal, try_wait_pidfd};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::{errno, process};
 
 use super::{apply, limits, path};
+use crate::ns::program;
 use crate::options::Global;
 use crate::output;
 
@@ -90,20 +90,10 @@ fn start(group: &Cgroup, command: &[OsString], mask: &signal::Set) -> Result<Chi
     let error = match joiner.join() {
         Ok(()) => {
             signal::mask(mask);
-            execute(command)
+            program::execute(command)
         }
         Err(e) => e,
     };
     output::report(&error);
     exit_now(if let Kind::Exec(status) = error.kind() { status } else { i32::from(output::OWN_FAILURE) })
-}
-
-/// Replaces this process by the program; returns only the failure.
-fn execute(command: &[OsString]) -> Error {
-    let Some((program, arguments)) = command.split_first() else {
-        return Error::invalid("no program is named");
-    };
-    let error = Command::new(program).args(arguments).exec();
-    let kind = Kind::Exec(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
-    Error::new(kind, format!("execute `{}`", program.display())).because(error)
 }

@@ -6,18 +6,18 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::ValueHint;
 use taru_netlink::named;
-use taru_stdx::{Context, Error, Kind, Result};
+use taru_stdx::{Context, Result};
 use taru_sys::fs::{CWD, FsType, OpenFlags, StatfsFlags, fstatfs, openat};
 use taru_sys::mount::{MountFlags, MoveMount, OpenTree, UmountFlags, mount, move_mount, open_tree, umount2};
 use taru_sys::ns::{Namespaces, setns, unshare};
 
 use crate::commands::place;
+use crate::ns::program;
 use crate::options::{Global, LogLevel};
 use crate::output;
 
@@ -56,17 +56,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     if let Ok(file) = named::path(&args.netns) {
         bind_etc(&file, global)?;
     }
-    Err(execute(&args.command))
-}
-
-/// Replaces this process by the program; returns only the failure.
-fn execute(command: &[OsString]) -> Error {
-    let Some((program, arguments)) = command.split_first() else {
-        return Error::invalid("no program is named");
-    };
-    let error = Command::new(program).args(arguments).exec();
-    let kind = Kind::Exec(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
-    Error::new(kind, format!("execute `{}`", program.display())).because(error)
+    Err(program::execute(&args.command))
 }
 
 /// The directories below /sys that the kernel makes for other file systems to be mounted on.
