@@ -5,7 +5,7 @@
 //! import, import_unified, import_split root file systems, system containers ──> content, as images of one layer
 //! bootstrap                            packages of a distribution, busybox  ──> content, likewise
 //! save, save_directory                 content ──> archives and directories
-//! LayerWriter, store_layer             the tar of a layer ──> content, packed and hashed in one pass
+//! LayerWriter                          the tar of a layer ──> content, packed and hashed in one pass
 //! ```
 //! All of it reads and writes streams, as pipes are; what is needed in memory does not grow with an image. The formats are drawn
 //! where they are read: `load`, `save`, `root::system`, `squashfs`, `tar`. What is read comes from strangers: see `tar` and
@@ -25,6 +25,6 @@ mod tree;
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use image::About;
 pub use load::{Loaded, load, load_directory};
-pub use pack::{LayerWriter, StoredLayer, store_layer};
+pub use pack::{LayerWriter, StoredLayer};
 pub use root::{import, import_split, import_unified};
 pub use save::{Format, Sizes, save, save_directory};

@@ -225,18 +225,3 @@ fn gzip(deflate: &mut Compress, block: &[u8], is_last: bool) -> Done {
         }
     }
 }
-
-/// Stores the tar that `reader` has as a layer.
-///
-/// # Errors
-/// Any error of reading and writing.
-pub fn store_layer(
-    content: &Content,
-    lease: &Lease,
-    reader: &mut dyn io::Read,
-    compression: Compression,
-) -> Result<StoredLayer> {
-    let mut writer = LayerWriter::new(content, lease, compression)?;
-    io::copy(reader, &mut writer).context(|| "write a layer")?;
-    writer.finish()
-}

@@ -214,23 +214,6 @@ impl Ingest {
         self.written
     }
 
-    /// Gives up what is there of an earlier writer and begins at the first byte (a server that does not resume).
-    ///
-    /// # Errors
-    /// Any error of the file system.
-    pub fn restart(&mut self) -> Result<()> {
-        let what = || format!("cut `{}`", self.path.display());
-        self.buffer.clear();
-        self.file.set_len(0).context(what)?;
-        io::Seek::rewind(&mut self.file).context(what)?;
-        self.hasher = Hasher::new(match &self.key {
-            Some(key) => key.algorithm(),
-            None => self.hasher.algorithm(),
-        });
-        (self.offset, self.written, self.started) = (0, 0, 0);
-        Ok(())
-    }
-
     /// Lets the disk begin with what is in the file. A hint, whose failure the sync at the end would tell.
     fn write_ahead(&mut self) {
         let in_file = self.written - self.buffer.len() as u64;

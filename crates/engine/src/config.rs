@@ -79,7 +79,7 @@ pub struct ContainerConfig {
 
 impl ContainerConfig {
     /// Whether what it changes in its root has to outlive a power cut: that of a build's step, which is begun anew then, has not.
-    pub fn is_durable(&self) -> bool {
+    pub(crate) fn is_durable(&self) -> bool {
         self.keep && !self.labels.contains_key(STEP)
     }
 }

@@ -90,7 +90,7 @@ pub fn ensure(dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Any error of the file system, with the path.
-pub fn open_up(dir: &Path) -> Result<()> {
+pub(crate) fn open_up(dir: &Path) -> Result<()> {
     let what = || format!("look at the directory `{}`", dir.display());
     let meta = dir.metadata().context(what)?;
     if meta.mode() & 0o011 == 0o011 {

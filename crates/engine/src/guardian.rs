@@ -50,7 +50,7 @@ impl Guardian {
     }
 
     /// Tells it that there is nothing to do, and waits for its end.
-    pub fn dismiss(mut self) {
+    pub(crate) fn dismiss(mut self) {
         // One that is gone has nothing to be told.
         let _ = self.alive.write_all(b"d");
         let _ = process::wait_pidfd(self.child.pidfd.as_fd());

@@ -134,7 +134,7 @@ fn fill(root: &Path, owner: (u32, u32), binds: &[PathBuf], links: &[(&str, PathB
 ///
 /// # Errors
 /// Any error of the file system, with the path.
-pub fn etc_layer(dir: &Path, hostname: &str, owner: (u32, u32)) -> Result<()> {
+pub(crate) fn etc_layer(dir: &Path, hostname: &str, owner: (u32, u32)) -> Result<()> {
     let write = || -> std::io::Result<()> {
         std::fs::create_dir(dir)?;
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))?;
@@ -157,7 +157,7 @@ pub fn etc_layer(dir: &Path, hostname: &str, owner: (u32, u32)) -> Result<()> {
 ///
 /// # Errors
 /// Any error of the file system, with the path.
-pub fn resolv_conf(dir: &Path, owner: (u32, u32)) -> Result<()> {
+pub(crate) fn resolv_conf(dir: &Path, owner: (u32, u32)) -> Result<()> {
     // A host without one, or with one that cannot be read, has no names to be resolved.
     let text = taru_stdx::fs::read_bounded(Path::new("/etc/resolv.conf"), 64 << 10).unwrap_or_default();
     let path = dir.join("resolv.conf");

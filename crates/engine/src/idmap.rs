@@ -76,7 +76,7 @@ impl IdMaps {
 }
 
 /// The lowest block that is not among `taken`, which is sorted.
-pub fn free_block(taken: &[u32]) -> Option<u32> {
+pub(crate) fn free_block(taken: &[u32]) -> Option<u32> {
     let mut taken = taken.iter().peekable();
     for block in 0..BLOCKS {
         let base = FIRST + block * SIZE;

@@ -22,7 +22,7 @@ const THING: [&str; 32] = [
 ///
 /// # Errors
 /// `/dev/urandom` cannot be read.
-pub fn new_id() -> Result<String> {
+pub(crate) fn new_id() -> Result<String> {
     let mut bytes = [0u8; 32];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
     read.context(|| "read `/dev/urandom`")?;
@@ -30,12 +30,12 @@ pub fn new_id() -> Result<String> {
 }
 
 /// Whether `text` has the form of [`new_id`].
-pub fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Names to try for the container `id`, simplest first.
-pub fn candidates(id: &str) -> impl Iterator<Item = String> {
+pub(crate) fn candidates(id: &str) -> impl Iterator<Item = String> {
     let seed = u64::from_str_radix(id.get(..15).unwrap_or("0"), 16).unwrap_or(0);
     let plain = (0..8).map(move |n| {
         let bits = (seed >> (n * 5)) as usize;

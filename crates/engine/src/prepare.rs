@@ -29,7 +29,7 @@ const FILLING: &str = ".filling";
 const LOCK: &str = "lock";
 
 /// Whether a container of this configuration is to have host ids of its own.
-pub fn needs_own_ids(engine: &Engine, config: &ContainerConfig) -> bool {
+pub(crate) fn needs_own_ids(engine: &Engine, config: &ContainerConfig) -> bool {
     engine.caller.uid == 0 && config.userns == Userns::Private
 }
 
@@ -45,7 +45,7 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
 ///
 /// # Errors
 /// As [`bundle`].
-pub fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Result<PathBuf> {
+pub(crate) fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Result<PathBuf> {
     let config = record.config()?;
     let kept = engine.dirs.container(&record.id);
     let maps = idmap::choose(&engine.caller, config.userns, record.uid_base)?;
@@ -321,7 +321,7 @@ pub(crate) fn unmake(engine: &Engine, id: &str) -> Result<()> {
 ///
 /// # Errors
 /// Any error of the file system.
-pub fn remove_running(engine: &Engine, id: &str) -> Result<()> {
+pub(crate) fn remove_running(engine: &Engine, id: &str) -> Result<()> {
     dirs::remove(&engine.dirs.bundle(id))
 }
 
@@ -329,7 +329,7 @@ pub fn remove_running(engine: &Engine, id: &str) -> Result<()> {
 ///
 /// # Errors
 /// Any error of the file system.
-pub fn kept_dir(engine: &Engine, id: &str) -> Result<PathBuf> {
+pub(crate) fn kept_dir(engine: &Engine, id: &str) -> Result<PathBuf> {
     let dir = engine.dirs.container(id);
     dirs::ensure(&dir)?;
     // Its name is on the disk before its container is acknowledged.

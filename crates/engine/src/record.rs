@@ -83,12 +83,12 @@ impl Record {
 }
 
 /// A time as the store has it: nanoseconds since 1970.
-pub fn to_nanoseconds(time: SystemTime) -> i64 {
+pub(crate) fn to_nanoseconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The reverse of [`to_nanoseconds`].
-pub fn from_nanoseconds(nanoseconds: i64) -> SystemTime {
+pub(crate) fn from_nanoseconds(nanoseconds: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0))
 }

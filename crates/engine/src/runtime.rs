@@ -62,14 +62,14 @@ impl Runtime {
     }
 
     /// The words of a call: the executable, its global options, then `words`.
-    pub fn words(&self, words: &[&dyn AsRef<std::ffi::OsStr>]) -> Vec<OsString> {
+    pub(crate) fn words(&self, words: &[&dyn AsRef<std::ffi::OsStr>]) -> Vec<OsString> {
         let mut all: Vec<OsString> = vec![self.program().into(), "--root".into(), self.root.clone().into()];
         all.extend(words.iter().map(|w| w.as_ref().to_owned()));
         all
     }
 
     /// The words that run the container `id` of `bundle` in the foreground; what goes wrong is written to `log`.
-    pub fn run(&self, bundle: &Path, log: &Path, id: &str) -> Vec<OsString> {
+    pub(crate) fn run(&self, bundle: &Path, log: &Path, id: &str) -> Vec<OsString> {
         self.words(&[&"--log", &log, &"--log-format", &"json", &"run", &"--bundle", &bundle, &id])
     }
 
@@ -133,7 +133,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// What the runtime said on standard error as an error: its lines without its name, hints as hints.
-pub fn said_error(said: &str, kind: Kind) -> Error {
+pub(crate) fn said_error(said: &str, kind: Kind) -> Error {
     let mut message = String::new();
     let mut hints = Vec::new();
     for line in said.lines().map(str::trim).filter(|l| !l.is_empty()) {

@@ -295,7 +295,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::State`] if it has not ended.
-    pub fn begin_again(&mut self, id: &str, starter: &Starter, own_ids: bool) -> Result<Record> {
+    pub(crate) fn begin_again(&mut self, id: &str, starter: &Starter, own_ids: bool) -> Result<Record> {
         let mut write = || -> rusqlite::Result<usize> {
             self.sync(true)?;
             let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -325,7 +325,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Kind::State`] if somebody began it anew since `record` was read; any error of SQLite.
-    pub fn removing(&mut self, record: &Record) -> Result<()> {
+    pub(crate) fn removing(&mut self, record: &Record) -> Result<()> {
         let write = || {
             self.db.execute(
                 "UPDATE container SET phase = 'removing'

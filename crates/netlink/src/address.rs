@@ -180,15 +180,6 @@ impl Netlink {
         let m = address.message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, link);
         self.request(m).context(|| format!("add address `{}` to link {link}", address.net))
     }
-
-    /// Deletes `address` from the link `link`.
-    ///
-    /// # Errors
-    /// [`taru_stdx::Kind::NotFound`] if the link has no such address.
-    pub fn delete_address(&mut self, link: u32, address: &Address) -> Result<()> {
-        let m = address.message(RTM_DELADDR, 0, link);
-        self.request(m).context(|| format!("delete address `{}` of link {link}", address.net))
-    }
 }
 
 #[cfg(test)]

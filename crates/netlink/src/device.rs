@@ -81,15 +81,6 @@ pub fn move_device(name: &str, target: BorrowedFd<'_>, new_name: Option<&str>) -
     moved.pop().ok_or_else(|| Error::new(Kind::System, format!("move device `{name}`")))
 }
 
-/// Takes devices back out of `target` into the calling thread's network namespace, with the names,
-/// addresses and state they had; last moved first, past errors.
-///
-/// # Errors
-/// All that went wrong, as one.
-pub fn move_devices_back(moved: &[Moved], target: BorrowedFd<'_>) -> Result<()> {
-    Mover::new(target)?.revert(moved)
-}
-
 /// A move decided upon, not yet done.
 struct Plan<'a> {
     device: Device<'a>,

@@ -50,11 +50,6 @@ impl Link {
         self.flags & IFF_UP != 0
     }
 
-    /// Whether the medium below carries data.
-    pub fn has_carrier(&self) -> bool {
-        self.flags & IFF_LOWER_UP != 0
-    }
-
     /// The hardware address as text: `02:42:ac:11:00:02`.
     pub fn mac_text(&self) -> String {
         let bytes: Vec<String> = self.mac.iter().map(|b| format!("{b:02x}")).collect();
@@ -383,16 +378,6 @@ impl Netlink {
         self.ask(m, Link::parse)
     }
 
-    /// The link with the index `index`.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] if there is none.
-    pub fn link_at(&mut self, index: u32) -> Result<Link> {
-        let mut m = Message::new(RTM_GETLINK, NLM_F_ACK, &info(index, 0, 0));
-        m.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-        self.ask(m, Link::parse).context(|| format!("find link {index}"))
-    }
-
     /// Creates a link, a veth pair with both its ends.
     ///
     /// # Errors
@@ -456,47 +441,6 @@ impl Netlink {
         self.request(m).context(|| format!("set link {index} up"))
     }
 
-    /// Sets the link `index` down.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`].
-    pub fn set_link_down(&mut self, index: u32) -> Result<()> {
-        let m = Message::new(RTM_NEWLINK, NLM_F_ACK, &info(index, 0, IFF_UP));
-        self.request(m).context(|| format!("set link {index} down"))
-    }
-
-    /// Gives the link `index` the name `name`. Before Linux 6.2 the link must be down.
-    ///
-    /// # Errors
-    /// [`Kind::Exists`] if the name is taken.
-    pub fn rename_link(&mut self, index: u32, name: &str) -> Result<()> {
-        let what = || format!("rename link {index} to `{name}`");
-        check_link_name(name).context(what)?;
-        let mut m = Message::new(RTM_NEWLINK, NLM_F_ACK, &info(index, 0, 0));
-        m.put_str(IFLA_IFNAME, name);
-        self.request(m).context(what)
-    }
-
-    /// Sets the largest packet of the link `index` to `mtu` bytes.
-    ///
-    /// # Errors
-    /// [`Kind::Invalid`] if the device cannot have that.
-    pub fn set_link_mtu(&mut self, index: u32, mtu: u32) -> Result<()> {
-        let mut m = Message::new(RTM_NEWLINK, NLM_F_ACK, &info(index, 0, 0));
-        m.put_u32(IFLA_MTU, mtu);
-        self.request(m).context(|| format!("set the MTU of link {index} to `{mtu}`"))
-    }
-
-    /// Sets the hardware address of the link `index`.
-    ///
-    /// # Errors
-    /// What the device's driver answers.
-    pub fn set_link_mac(&mut self, index: u32, mac: [u8; 6]) -> Result<()> {
-        let mut m = Message::new(RTM_NEWLINK, NLM_F_ACK, &info(index, 0, 0));
-        m.put(IFLA_ADDRESS, &mac);
-        self.request(m).context(|| format!("set the hardware address of link {index}"))
-    }
-
     /// Makes the link `index` a port of the bridge `master`, or of none.
     ///
     /// # Errors
@@ -515,35 +459,6 @@ impl Netlink {
         m.put_str(IFLA_IFNAME, name);
         self.request(m)
     }
-
-    /// Adds an alternative name of at most 127 bytes to the link `index` (Linux 5.5).
-    ///
-    /// # Errors
-    /// [`Kind::Exists`] if any link has that name.
-    pub fn add_alt_name(&mut self, index: u32, name: &str) -> Result<()> {
-        let m = alt_name(RTM_NEWLINKPROP, NLM_F_CREATE | NLM_F_EXCL, index, name)?;
-        self.request(m).context(|| format!("add alternative name `{name}` to link {index}"))
-    }
-
-    /// Takes an alternative name from the link `index`.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] if it has no such name.
-    pub fn delete_alt_name(&mut self, index: u32, name: &str) -> Result<()> {
-        let m = alt_name(RTM_DELLINKPROP, 0, index, name)?;
-        self.request(m).context(|| format!("delete alternative name `{name}` of link {index}"))
-    }
-}
-
-fn alt_name(kind: u16, flags: u16, index: u32, name: &str) -> Result<Message> {
-    if name.is_empty() || name.len() > ALT_NAME_MAX || name.contains('\0') {
-        return Err(Error::invalid(format!(
-            "use `{name}` as an alternative name: not 1 to {ALT_NAME_MAX} bytes"
-        )));
-    }
-    let mut m = Message::new(kind, NLM_F_ACK | flags, &info(index, 0, 0));
-    m.nest(IFLA_PROP_LIST, &[], |m| m.put_str(IFLA_ALT_IFNAME, name));
-    Ok(m)
 }
 
 /// The family header `struct ifinfomsg`: which link, and which flags are changed to what.

@@ -8,7 +8,7 @@ use crate::address::Scope;
 use crate::ipnet::{IpNet, family, octets};
 use crate::socket::Netlink;
 use crate::uapi::*;
-use crate::wire::{Attribute, Attributes, Message, malformed};
+use crate::wire::Message;
 
 /// The size of the family header `struct rtmsg`.
 const INFO: usize = 12;
@@ -66,45 +66,8 @@ impl Route {
     }
 
     /// Whether it is for all destinations.
-    pub fn is_default(&self) -> bool {
+    fn is_default(&self) -> bool {
         self.destination.prefix_len() == 0
-    }
-
-    /// Reads a route; none for families other than IP (multicast, MPLS).
-    fn parse(payload: &[u8]) -> Result<Option<Route>> {
-        let [family, prefix_len, _, _, table, protocol, scope, action, ..] = *payload else {
-            return Err(malformed("a route"));
-        };
-        let any: IpAddr = match family {
-            AF_INET => [0u8; 4].into(),
-            AF_INET6 => [0u8; 16].into(),
-            _ => return Ok(None),
-        };
-        let mut route = Route {
-            destination: IpNet::new(any, prefix_len)?,
-            gateway: None,
-            link: None,
-            source: None,
-            metric: None,
-            scope: Scope::of(scope),
-            table: table.into(),
-            protocol,
-            action,
-        };
-        for attribute in Attributes::after(payload, INFO)? {
-            let attribute = attribute?;
-            match attribute.kind {
-                RTA_DST => route.destination = IpNet::new(attribute.ip()?, prefix_len)?,
-                RTA_OIF => route.link = Some(attribute.u32()?),
-                RTA_GATEWAY => route.gateway = Some(attribute.ip()?),
-                RTA_VIA => route.gateway = Some(via(attribute)?),
-                RTA_PRIORITY => route.metric = Some(attribute.u32()?),
-                RTA_PREFSRC => route.source = Some(attribute.ip()?),
-                RTA_TABLE => route.table = attribute.u32()?,
-                _ => {}
-            }
-        }
-        Ok(Some(route))
     }
 
     fn message(&self, kind: u16, flags: u16) -> Message {
@@ -153,25 +116,7 @@ impl Route {
     }
 }
 
-/// A router of another family than the destination: the family, then the address.
-fn via(attribute: Attribute<'_>) -> Result<IpAddr> {
-    let value = attribute.value.get(2..).ok_or_else(|| malformed("a route"))?;
-    Attribute { kind: RTA_VIA, value }.ip()
-}
-
 impl Netlink {
-    /// The IPv4 and IPv6 routes of the table `table`, or of all tables.
-    ///
-    /// # Errors
-    /// Those of the kernel, which has none in practice.
-    pub fn routes(&mut self, table: Option<u32>) -> Result<Vec<Route>> {
-        let request = || Message::new(RTM_GETROUTE, NLM_F_DUMP, &[0; INFO]);
-        let read = |payload: &[u8]| {
-            Ok(Route::parse(payload)?.filter(|route| table.is_none_or(|table| table == route.table)))
-        };
-        self.dump(request, read).context(|| "list routes")
-    }
-
     /// Adds `route`.
     ///
     /// # Errors
@@ -182,55 +127,5 @@ impl Netlink {
             return Err(Error::invalid(what()).because(Error::invalid("neither a gateway nor a link")));
         }
         self.request(route.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL)).context(what)
-    }
-
-    /// Deletes `route`; what is `None` in it matches anything.
-    ///
-    /// # Errors
-    /// [`taru_stdx::Kind::NotFound`] if there is no such route.
-    pub fn delete_route(&mut self, route: &Route) -> Result<()> {
-        self.request(route.message(RTM_DELROUTE, 0)).context(|| format!("delete route {}", route.text()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::Frames;
-
-    fn round_trip(route: &Route) -> Route {
-        let bytes = route.message(RTM_NEWROUTE, 0).finish(1);
-        let frame = Frames(&bytes).next().unwrap().unwrap();
-        for cut in 0..frame.payload.len() {
-            let _ = Route::parse(&frame.payload[..cut]);
-        }
-        Route::parse(frame.payload).unwrap().unwrap()
-    }
-
-    #[test]
-    fn a_route_is_read_as_it_was_written() {
-        let mut route = Route::default_via("10.0.0.1".parse().unwrap());
-        assert!(route.is_default());
-        assert_eq!(round_trip(&route), route);
-        route.link = Some(3);
-        route.metric = Some(100);
-        route.source = Some("10.0.0.2".parse().unwrap());
-        route.table = 1000;
-        assert_eq!(round_trip(&route), route);
-        let mut route = Route::to("fd00::/64".parse().unwrap());
-        route.link = Some(3);
-        assert_eq!(round_trip(&route), route);
-        // IPv4 by an IPv6 router.
-        let mut route = Route::to("10.9.0.0/16".parse().unwrap());
-        route.gateway = Some("fe80::1".parse().unwrap());
-        assert_eq!(round_trip(&route), route);
-    }
-
-    #[test]
-    fn other_families_are_left_out() {
-        let mut header = [0; INFO];
-        header[0] = 129;
-        assert_eq!(Route::parse(&header).unwrap(), None);
-        assert!(Route::parse(&header[..6]).is_err());
     }
 }

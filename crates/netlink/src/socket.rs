@@ -154,8 +154,8 @@ mod tests {
             refusal(RTM_NEWLINK, Acknowledgement { errno: 95, text: Some("Unknown device type.".into()) });
         assert_eq!(e.chain().to_string(), "RTM_NEWLINK: Unknown device type: Operation not supported");
         assert_eq!(e.kind(), Kind::Unsupported);
-        let e = refusal(RTM_DELADDR, Acknowledgement { errno: 99, text: None });
-        assert_eq!(e.chain().to_string(), "RTM_DELADDR: Cannot assign requested address");
+        let e = refusal(RTM_NEWADDR, Acknowledgement { errno: 99, text: None });
+        assert_eq!(e.chain().to_string(), "RTM_NEWADDR: Cannot assign requested address");
         assert_eq!(e.kind(), Kind::NotFound);
     }
 }

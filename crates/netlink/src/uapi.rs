@@ -20,15 +20,10 @@ pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_DELLINK: u16 = 17;
 pub(crate) const RTM_GETLINK: u16 = 18;
 pub(crate) const RTM_NEWADDR: u16 = 20;
-pub(crate) const RTM_DELADDR: u16 = 21;
 pub(crate) const RTM_GETADDR: u16 = 22;
 pub(crate) const RTM_NEWROUTE: u16 = 24;
-pub(crate) const RTM_DELROUTE: u16 = 25;
-pub(crate) const RTM_GETROUTE: u16 = 26;
 pub(crate) const RTM_NEWNSID: u16 = 88;
 pub(crate) const RTM_GETNSID: u16 = 90;
-pub(crate) const RTM_NEWLINKPROP: u16 = 108;
-pub(crate) const RTM_DELLINKPROP: u16 = 109;
 
 /// The name of a request for error texts.
 pub(crate) fn request_name(kind: u16) -> &'static str {
@@ -37,15 +32,10 @@ pub(crate) fn request_name(kind: u16) -> &'static str {
         RTM_DELLINK => "RTM_DELLINK",
         RTM_GETLINK => "RTM_GETLINK",
         RTM_NEWADDR => "RTM_NEWADDR",
-        RTM_DELADDR => "RTM_DELADDR",
         RTM_GETADDR => "RTM_GETADDR",
         RTM_NEWROUTE => "RTM_NEWROUTE",
-        RTM_DELROUTE => "RTM_DELROUTE",
-        RTM_GETROUTE => "RTM_GETROUTE",
         RTM_NEWNSID => "RTM_NEWNSID",
         RTM_GETNSID => "RTM_GETNSID",
-        RTM_NEWLINKPROP => "RTM_NEWLINKPROP",
-        RTM_DELLINKPROP => "RTM_DELLINKPROP",
         _ => "netlink request",
     }
 }
@@ -55,7 +45,6 @@ pub(crate) const AF_INET: u8 = 2;
 pub(crate) const AF_INET6: u8 = 10;
 
 pub(crate) const IFF_UP: u32 = 0x1;
-pub(crate) const IFF_LOWER_UP: u32 = 0x1_0000;
 
 pub(crate) const IFLA_ADDRESS: u16 = 1;
 pub(crate) const IFLA_IFNAME: u16 = 3;

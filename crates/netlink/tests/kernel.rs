@@ -69,8 +69,7 @@ fn loopback() {
         let mut netlink = Netlink::open().unwrap();
         assert!(!netlink.link("lo").unwrap().is_up());
         loopback_up().unwrap();
-        let lo = netlink.link_at(1).unwrap();
-        assert!(lo.is_up() && lo.has_carrier());
+        assert!(netlink.link("lo").unwrap().is_up());
         assert!(ip("link show lo")[0]["flags"].as_array().unwrap().contains(&"UP".into()));
         assert_eq!(addresses_by_ip(&ip("address show lo"))[0], "127.0.0.1/8");
         loopback_up().unwrap();
@@ -92,11 +91,12 @@ fn links_are_listed_as_ip_lists_them() {
         };
         netlink.create_link(&new).unwrap();
         let index = netlink.link("veth0").unwrap().index;
-        netlink.add_alt_name(index, "a-name-of-more-than-fifteen-bytes").unwrap();
+        ip("link property add dev veth0 altname a-name-of-more-than-fifteen-bytes");
 
         let theirs = ip("link show");
         let ours = netlink.links().unwrap();
         assert_eq!(ours.len(), theirs.as_array().unwrap().len());
+        let name_of = |index| ours.iter().find(|link| link.index == index).unwrap().name.clone();
         for link in &ours {
             let other = &ip(&format!("link show {}", link.name))[0];
             assert_eq!(other["ifindex"], link.index);
@@ -104,22 +104,21 @@ fn links_are_listed_as_ip_lists_them() {
             // The kernel settles this one a little later, of its own accord.
             taru_testkit::eventually("ip and we see one state", || {
                 let theirs = &ip(&format!("link show {}", link.name))[0]["operstate"];
-                theirs == netlink.link_at(link.index).unwrap().state.as_str()
+                theirs == netlink.link(&link.name).unwrap().state.as_str()
             });
             assert_eq!(other["linkinfo"]["info_kind"].as_str(), link.kind.as_deref());
             assert_eq!(other["address"], link.mac_text());
             assert_eq!(other["flags"].as_array().unwrap().contains(&"UP".into()), link.is_up());
-            let parent = link.parent.map(|index| netlink.link_at(index).unwrap().name);
+            let parent = link.parent.map(name_of);
             assert_eq!(other["link"].as_str().map(str::to_owned), parent);
-            let master = link.master.map(|index| netlink.link_at(index).unwrap().name);
+            let master = link.master.map(name_of);
             assert_eq!(other["master"].as_str().map(str::to_owned), master);
             let alt: Vec<Value> = link.alt_names.iter().map(|n| n.as_str().into()).collect();
             assert_eq!(other["altnames"].as_array().cloned().unwrap_or_default(), alt);
         }
         let found = netlink.link("a-name-of-more-than-fifteen-bytes").unwrap();
         assert_eq!((found.index, found.mac_text().as_str()), (index, "02:00:00:00:00:07"));
-        netlink.delete_alt_name(index, "a-name-of-more-than-fifteen-bytes").unwrap();
-        assert_eq!(netlink.find_link("a-name-of-more-than-fifteen-bytes").unwrap(), None);
+        assert_eq!(netlink.find_link("another-name-of-more-than-fifteen").unwrap(), None);
     });
 }
 
@@ -129,23 +128,17 @@ fn links_are_changed_and_deleted() {
         let mut netlink = Netlink::open().unwrap();
         netlink.create_link(&NewLink::new("veth0", veth("veth1"))).unwrap();
         let index = netlink.link("veth0").unwrap().index;
-        netlink.rename_link(index, "cable").unwrap();
-        netlink.set_link_mtu(index, 1300).unwrap();
-        netlink.set_link_mac(index, [2, 0, 0, 0, 0, 9]).unwrap();
+        assert!(!netlink.link("veth0").unwrap().is_up());
         netlink.set_link_up(index).unwrap();
-        let shown = &ip("link show cable")[0];
-        assert_eq!((&shown["mtu"], &shown["address"]), (&1300.into(), &"02:00:00:00:00:09".into()));
-        assert!(netlink.link_at(index).unwrap().is_up());
-        netlink.set_link_down(index).unwrap();
-        assert!(!netlink.link_at(index).unwrap().is_up());
+        assert!(netlink.link("veth0").unwrap().is_up());
         netlink.create_link(&NewLink::new("br0", LinkKind::Bridge)).unwrap();
         let bridge = netlink.link("br0").unwrap().index;
         netlink.set_link_master(index, Some(bridge)).unwrap();
-        assert_eq!(ip("link show cable")[0]["master"], "br0");
+        assert_eq!(ip("link show veth0")[0]["master"], "br0");
         netlink.set_link_master(index, None).unwrap();
-        assert_eq!(ip("link show cable")[0]["master"], Value::Null);
+        assert_eq!(ip("link show veth0")[0]["master"], Value::Null);
         netlink.delete_link(index).unwrap();
-        assert_eq!(netlink.find_link("cable").unwrap(), None);
+        assert_eq!(netlink.find_link("veth0").unwrap(), None);
         assert_eq!(netlink.find_link("veth1").unwrap(), None);
     });
 }
@@ -278,9 +271,6 @@ fn addresses() {
 
         let twice = netlink.add_address(index, &labelled).unwrap_err();
         assert_eq!(twice.kind(), Kind::Exists);
-        netlink.delete_address(index, &labelled).unwrap();
-        assert_eq!(netlink.delete_address(index, &labelled).unwrap_err().kind(), Kind::NotFound);
-        assert_eq!(ip("-4 address show veth0")[0]["addr_info"].as_array().unwrap().len(), 1);
     });
 }
 
@@ -319,16 +309,14 @@ fn routes() {
         );
         assert_eq!(ip("route show table 1000")[0]["dst"], "10.8.0.0/16");
 
-        let ours = netlink.routes(Some(MAIN_TABLE)).unwrap();
-        let ours: Vec<_> = ours.iter().filter(|r| r.destination.ip().is_ipv4()).collect();
-        assert_eq!(ours.len(), shown.as_array().unwrap().len());
-        let found = ours.iter().find(|r| r.is_default()).unwrap();
-        assert_eq!((found.gateway, found.link, found.metric), (Some(gateway), Some(index), Some(100)));
-        assert!(netlink.routes(None).unwrap().iter().any(|r| r.table == 1000));
+        // IPv4 by an IPv6 router.
+        let mut other_family = Route::to("10.7.0.0/16".parse().unwrap());
+        other_family.link = Some(index);
+        other_family.gateway = Some("fe80::1".parse().unwrap());
+        netlink.add_route(&other_family).unwrap();
+        assert_eq!(ip("route show 10.7.0.0/16")[0]["via"]["host"], "fe80::1");
 
         assert_eq!(netlink.add_route(&default).unwrap_err().kind(), Kind::Exists);
-        netlink.delete_route(&default).unwrap();
-        assert_eq!(netlink.delete_route(&default).unwrap_err().kind(), Kind::NotFound);
         // The kernel's own words reach the user.
         let e = netlink.add_route(&Route::default_via("192.168.77.1".parse().unwrap())).unwrap_err();
         assert_eq!(
@@ -382,14 +370,8 @@ fn mistakes_are_told_in_the_kernels_words() {
                 Kind::Unsupported,
             ),
             (
-                "set the MTU of link 1 to `4`: RTM_NEWLINK: mtu less than device minimum: Invalid argument",
-                {
-                    let index = netlink.link("veth0").unwrap().index;
-                    netlink.set_link_mtu(index, 4).map_err(|e| {
-                        let text = e.chain().to_string().replace(&format!("link {index}"), "link 1");
-                        taru_stdx::Error::new(e.kind(), text)
-                    })
-                },
+                "create bridge link `br0`: RTM_NEWLINK: mtu less than device minimum: Invalid argument",
+                netlink.create_link(&NewLink { mtu: Some(4), ..NewLink::new("br0", LinkKind::Bridge) }),
                 Kind::Invalid,
             ),
         ];
@@ -450,12 +432,6 @@ fn a_device_moves_with_its_permanent_global_addresses() {
         let info = shown[0]["addr_info"].as_array().unwrap();
         let label = |local: &str| info.iter().find(|a| a["local"] == local).unwrap()["label"].clone();
         assert_eq!((label("10.0.0.2"), label("10.0.0.3")), ("net1".into(), "net1:b".into()));
-
-        move_devices_back(&[moved], there.as_fd()).unwrap();
-        let mut addresses = addresses_by_ip(&ip("address show dev0"));
-        addresses.sort();
-        assert_eq!(addresses, kept);
-        assert!(netlink.link("dev0").unwrap().is_up());
     });
 }
 

@@ -94,7 +94,7 @@ pub fn is_config(media_type: &str) -> bool {
 }
 
 /// Whether `media_type` is of schema 1.
-pub fn is_schema1(media_type: &str) -> bool {
+pub(crate) fn is_schema1(media_type: &str) -> bool {
     matches!(media_type, DOCKER_SCHEMA1 | DOCKER_SCHEMA1_SIGNED)
 }
 

@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use taru_stdx::{Context, Error, Kind, Result};
@@ -204,15 +204,6 @@ impl Proc {
             return Err(errno::XDEV).context(what);
         }
         fs::openat(dir.as_fd(), Path::new(name), flags, 0).map_err(|e| e.errno()).context(what)
-    }
-
-    /// A new description of the file that `fd` is open on: with other flags, or for real where `fd` is only
-    /// an `O_PATH` handle.
-    ///
-    /// # Errors
-    /// As open(2).
-    pub fn reopen(&self, fd: impl AsFd, flags: OpenFlags) -> Result<OwnedFd> {
-        self.follow(&format!("self/fd/{}", fd.as_fd().as_raw_fd()), flags)
     }
 
     fn named(&self, verb: &str, path: &str) -> String {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -32,7 +32,7 @@ fn reads_writes_and_follows() {
         let expected = std::fs::metadata(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(fs::fstat(exe.as_fd()).unwrap().ino, expected.ino());
         let handle = fs::openat(CWD, Path::new("/etc/passwd"), OpenFlags::PATH, 0).unwrap();
-        let file = proc.reopen(&handle, OpenFlags::RDONLY).unwrap();
+        let file = proc.follow(&format!("self/fd/{}", handle.as_raw_fd()), OpenFlags::RDONLY).unwrap();
         assert_eq!(fs::fstat(file.as_fd()).unwrap().ino, fs::fstat(handle.as_fd()).unwrap().ino);
 
         // Magic links are refused everywhere but in `follow`, which takes nothing else.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ fn without_openat2(number: Errno) {
     proc.write("self/oom_score_adj", &adj).unwrap();
     assert!(proc.open_file("self/root/etc/passwd", OpenFlags::RDONLY).is_err());
     let handle = fs::openat(CWD, &dir.join("root/etc/passwd"), OpenFlags::PATH, 0).unwrap();
-    let file = proc.reopen(&handle, OpenFlags::RDONLY).unwrap();
+    let file = proc.follow(&format!("self/fd/{}", handle.as_raw_fd()), OpenFlags::RDONLY).unwrap();
     assert_eq!(fs::fstat(file.as_fd()).unwrap().ino, fs::fstat(handle.as_fd()).unwrap().ino);
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -6,7 +6,7 @@ use taru_stdx::{Context, Result};
 use taru_sys::{errno, seccomp as sys};
 
 use crate::compile::Program;
-use crate::profile::{Action, flag_names};
+use crate::profile::flag_names;
 
 /// Puts `program` on the calling thread; from the next system call on it is judged by it.
 ///
@@ -27,11 +27,6 @@ pub fn load(program: &Program) -> Result<Option<OwnedFd>> {
             _ => Err(e),
         })
         .context(|| "load the seccomp filter")
-}
-
-/// Whether this kernel has seccomp filters at all.
-pub fn is_supported() -> bool {
-    sys::is_action_available(Action::Allow.verdict(None))
 }
 
 /// The names of the flags that this kernel has: `supportedFlags` of the OCI features document.

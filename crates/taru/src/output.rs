@@ -31,7 +31,7 @@ pub fn exit_code(kind: Kind, edge: Edge) -> ExitCode {
 }
 
 /// As [`exit_code`], as a number.
-pub fn exit_number(kind: Kind, edge: Edge) -> u8 {
+fn exit_number(kind: Kind, edge: Edge) -> u8 {
     match (edge, kind) {
         (_, Kind::Exec(number)) => u8::try_from(number).unwrap_or(126),
         (Edge::Program, _) => OWN_FAILURE,

@@ -80,7 +80,7 @@ pub fn target(images: &Images, key: &str) -> Result<Descriptor> {
 ///
 /// # Errors
 /// Any error of the store.
-pub fn is_id(images: &Images, key: &str) -> Result<bool> {
+pub(crate) fn is_id(images: &Images, key: &str) -> Result<bool> {
     if let Ok(name) = key.parse::<Reference>()
         && (name.digest().is_some() || images.content.resolve(&name)?.is_some())
     {
@@ -176,7 +176,7 @@ pub fn config(images: &Images, manifest: &Manifest) -> Result<Image> {
 ///
 /// # Errors
 /// [`Kind::Unsupported`] if not, saying what it is.
-pub fn check_kind(manifest: &Manifest) -> Result<()> {
+pub(crate) fn check_kind(manifest: &Manifest) -> Result<()> {
     let own = &manifest.config.media_type;
     if !media::is_config(own) {
         let kind = manifest.artifact_type.as_deref().unwrap_or(own);

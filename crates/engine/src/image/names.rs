@@ -25,6 +25,6 @@ pub(crate) fn policy() -> Result<Policy> {
 ///
 /// # Errors
 /// [`taru_stdx::Kind::Invalid`] if it is no name at all.
-pub fn candidates(client: &Client, typed: &str) -> Result<Vec<Reference>> {
+pub(crate) fn candidates(client: &Client, typed: &str) -> Result<Vec<Reference>> {
     client.settings().registries.names(typed).context(|| format!("find image `{}`", typed.escape_debug()))
 }

@@ -77,11 +77,6 @@ pub fn syscall_number(name: &str, arch: Arch) -> Option<u32> {
     Syscall::find(name)?.number(arch)
 }
 
-/// The name of the system call `number` (without the x32 bit) on `arch`. A linear search, for messages.
-pub fn syscall_name(number: u32, arch: Arch) -> Option<&'static str> {
-    table::TABLE.iter().find(|row| Syscall(row).number(arch) == Some(number)).map(Row::name)
-}
-
 /// The names of all known system calls, sorted.
 pub fn syscall_names() -> impl Iterator<Item = &'static str> {
     table::TABLE.iter().map(Row::name)

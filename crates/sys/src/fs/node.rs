@@ -27,11 +27,6 @@ impl Device {
     pub const fn to_raw(self) -> u64 {
         libc::makedev(self.major, self.minor)
     }
-
-    /// The device that stat(2)'s number means (major(3), minor(3)).
-    pub const fn from_raw(raw: u64) -> Device {
-        Device { major: libc::major(raw), minor: libc::minor(raw) }
-    }
 }
 
 impl std::fmt::Display for Device {
