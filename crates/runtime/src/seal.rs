@@ -6,27 +6,29 @@
 //! itself that nobody can write to:
 //!
 //! * with the right to mount: the same file through a detached, read-only mount of just that file. Once
-//!   its descriptor is closed, which execve(2) does, the mount is in no namespace, so nobody can reach or
-//!   change it (mount_setattr(2) refuses), and a write through `/proc/PID/exe` fails with EROFS. It costs one
-//!   execve(2) and no copy.
+//!   its descriptor is closed the mount is in no namespace, so nobody can reach or change it
+//!   (mount_setattr(2) refuses), and a write through `/proc/PID/exe` fails with EROFS. The kernel takes that
+//!   file for this process's in place of the one it was started from ([`exe::set_file`]), which costs a few
+//!   calls and no copy; where it refuses, the file is executed, which on virtual machines takes longer than
+//!   all else that `exec` does (the C library asks the processor what it can, and each answer is a trap).
 //! * without it, where the file is this user's own: a sealed copy in memory.
 //! * without it, where it is not: nothing; the container's root is this user, who may not write to it.
 
 use std::io::{Seek, SeekFrom};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taru_mount::{Attr, Mount};
 use taru_stdx::{Context, Kind, Result};
 use taru_sys::fs::{self, Access, AtFlags, CWD, OpenFlags, StatfsFlags};
 use taru_sys::process::Program;
-use taru_sys::{fd, user};
+use taru_sys::{exe, fd, user};
 
 const EXE: &str = "/proc/self/exe";
 
-/// Executes this program again, with the same arguments and environment, if its executable could be
-/// written to by a container. Returns if that is not so (any more).
+/// Makes the executable of this process one that no container can write to. Where that takes execve(2), this
+/// program begins again, with the same arguments and environment, and this function returns then.
 ///
 /// # Errors
 /// Any refusal: a runtime that cannot protect itself must not enter a container.
@@ -36,11 +38,14 @@ pub fn seal_executable() -> Result<()> {
     if fd::is_sealed(exe.as_fd()) || is_detached(exe.as_fd())? {
         return Ok(());
     }
-    let program = again().context(what)?;
     let mount = Mount::bind(exe.as_fd(), false).and_then(|mount| {
         mount.attributes(Attr::RDONLY, Attr::default(), false)?;
         Ok(mount)
     });
+    if mount.as_ref().is_ok_and(|mount| change_into(mount).is_ok()) {
+        return Ok(());
+    }
+    let program = again().context(what)?;
     let sealed = match mount {
         Ok(mount) => program.execveat(mount.as_fd()),
         Err(e) if e.kind() == Kind::Permission && !is_own(&exe)? => return Ok(()),
@@ -55,6 +60,12 @@ pub fn seal_executable() -> Result<()> {
         }
     };
     Err(sealed).context(what)
+}
+
+/// Goes on as the file that `mount` is.
+fn change_into(mount: &Mount) -> taru_sys::Result<()> {
+    let at = PathBuf::from(format!("/proc/self/fd/{}", mount.as_fd().as_raw_fd()));
+    exe::set_file(fs::openat(CWD, &at, OpenFlags::RDONLY, 0)?.as_fd())
 }
 
 /// A file that is its mount's own root has the path `/`; and nothing can be written there.

@@ -9,6 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use crate::error::{Errno, Error, Result};
+use crate::maps::Mapping;
 use crate::poll::{entries, timespec};
 
 /// Where this program's code and constants are mapped: pages of the executable that are never written to.
@@ -21,8 +22,8 @@ impl Program {
     /// Finds them; none where /proc cannot be read.
     #[must_use]
     pub fn this() -> Program {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        Program { ranges: maps.lines().filter_map(unwritten).collect() }
+        let mappings = Mapping::all().into_iter().filter(Mapping::is_as_in_its_file);
+        Program { ranges: mappings.map(|m| (m.start, m.end)).collect() }
     }
 
     /// As [`crate::poll::poll_all`], while nothing of the program is in memory but the few pages that this takes.
@@ -108,19 +109,6 @@ unsafe fn call(number: libc::c_long, operands: [usize; 5]) -> isize {
     }
 }
 
-/// The range of a line of proc_pid_maps(5) that is never written to: a file's code, or the beginning of an ELF file (its
-/// headers and constants). Other mappings that are read-only now had addresses written into them at the start (RELRO).
-fn unwritten(line: &str) -> Option<(usize, usize)> {
-    let mut fields = line.split_ascii_whitespace();
-    let (start, end) = fields.next()?.split_once('-')?;
-    let rights = fields.next()?;
-    let offset = fields.next()?;
-    let is_file = fields.nth(2)?.starts_with('/');
-    let number = |text| usize::from_str_radix(text, 16).ok();
-    let is_unwritten = rights == "r-xp" || rights == "r--p" && number(offset) == Some(0);
-    Some((number(start)?, number(end)?)).filter(|(start, end)| is_unwritten && is_file && start < end)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -128,25 +116,6 @@ mod tests {
 
     use super::*;
     use crate::poll::events;
-
-    #[test]
-    fn only_what_is_never_written_to_is_released() {
-        let code = "7fb9ca000000-7fb9ca300000 r-xp 0004a000 fe:00 10059902    /usr/bin/taru-runtime";
-        let headers = "7fb9ca000000-7fb9ca300000 r--p 00000000 fe:00 10059902    /usr/bin/taru-runtime";
-        for line in [code, headers] {
-            assert_eq!(unwritten(line), Some((0x7fb9_ca00_0000, 0x7fb9_ca30_0000)), "{line}");
-        }
-        for other in [
-            "7fb9ca000000-7fb9ca300000 r--p 0004a000 fe:00 10059902    /usr/bin/taru-runtime",
-            "7fb9ca000000-7fb9ca300000 rw-p 00000000 fe:00 10059902    /usr/bin/taru-runtime",
-            "7fb9ca000000-7fb9ca300000 rwxp 0004a000 fe:00 10059902    /usr/bin/taru-runtime",
-            "7fb9caf2d000-7fb9caf2f000 r-xp 00000000 00:00 0           [vdso]",
-            "7fb9caf2d000-7fb9caf2f000 r-xp 00000000 00:00 0",
-            "",
-        ] {
-            assert_eq!(unwritten(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn what_is_waited_for_is_seen_and_the_program_goes_on() {
