@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use taru_testkit::{Sandbox, eventually, sandbox_with_peers};
+use taru_testkit::{Container, Sandbox, eventually, sandbox, sandbox_with_peers};
 
 fn fingerprint(path: &Path) -> (Vec<u8>, u32, i64) {
     let info = fs::metadata(path).expect("the executable");
@@ -37,6 +37,41 @@ fn t32_entry_point_is_proc_self_exe() {
         container.exec(["/entry", "--version"]);
         container.exec(["/script"]);
         assert!(fingerprint(runtime.program()) == before, "the executable changed");
+    });
+}
+
+/// Whichever way the runtime took on the file that nobody can write to: by a call, or by execve(2) where the kernel
+/// refuses that.
+#[test]
+fn t33_nothing_of_the_hosts_file_is_in_a_waiting_init() {
+    sandbox(|sandbox| {
+        if sandbox.runtime().beside(["strace", "-V"]).output().status != 0 {
+            return sandbox.skip("strace");
+        }
+        let runtime = sandbox.runtime();
+        let log = sandbox.dir().join("trace");
+        let refuse = ["-e", "inject=prctl:error=EPERM:when=1"];
+        for (options, executed) in [(&[][..], 1), (&refuse[..], 2)] {
+            let bundle = sandbox.bundle().idle();
+            bundle.write();
+            let container = Container::new(runtime, runtime.fresh_id());
+            let mut strace = vec!["strace", "-qq", "-o", log.to_str().expect("a plain path")];
+            strace.extend(["-e", "trace=execve,execveat,prctl"]);
+            strace.extend(options);
+            let create = runtime.invoke(["create", "--bundle"]).arg(bundle.dir()).arg(container.id());
+            create.under(strace).output().succeeds();
+            let trace = fs::read_to_string(&log).expect("the trace");
+            assert_eq!(trace.lines().filter(|line| line.starts_with("execve")).count(), executed, "{trace}");
+
+            let of_init = |name| Path::new("/proc").join(container.pid().to_string()).join(name);
+            assert_eq!(fs::read_link(of_init("exe")).expect("its executable"), Path::new("/"));
+            let maps = fs::read_to_string(of_init("maps")).expect("its memory");
+            let own = runtime.program().to_str().expect("a plain path");
+            assert!(maps.contains("r-xp") && !maps.contains(own), "{maps}");
+            container.start();
+            assert_eq!(container.exec(["/bin/echo", "runs"]).ok().text(), "runs");
+            container.delete_force().succeeds();
+        }
     });
 }
 

@@ -36,7 +36,7 @@ pub struct Request<'a> {
     /// Where containers are recorded.
     pub store: &'a Store,
     /// The container.
-    pub id: &'a str,
+    pub target: &'a Target,
     /// The process.
     pub process: &'a spec::Process,
     /// Existing groups below the container's to put it into, by controller; the empty name means in all hierarchies.
@@ -64,12 +64,28 @@ pub struct Outcome {
     pub warnings: Vec<String>,
 }
 
-/// The document that the container `id` was created from: where a further process takes its defaults from.
-///
-/// # Errors
-/// [`Kind::NotFound`]; an unreadable record.
-pub fn document(store: &Store, id: &str) -> Result<Spec> {
-    Spec::parse(&store.load(id)?.config()?)
+/// A container that a further process is executed in: its record, and the document that it was created from.
+#[derive(Debug)]
+pub struct Target {
+    record: Record,
+    spec: Spec,
+}
+
+impl Target {
+    /// Loads both of the container `id`.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`]; an unreadable record.
+    pub fn load(store: &Store, id: &str) -> Result<Target> {
+        let record = store.load(id)?;
+        let spec = Spec::parse(&record.config()?)?;
+        Ok(Target { record, spec })
+    }
+
+    /// The container's own process, from which a further one takes its defaults.
+    pub fn process(&self) -> Option<&spec::Process> {
+        self.spec.process.as_ref()
+    }
 }
 
 /// Executes a further process in a container.
@@ -77,18 +93,18 @@ pub fn document(store: &Store, id: &str) -> Result<Spec> {
 /// # Errors
 /// [`Kind::State`] for a container that does not run; all problems of the process at once; [`Kind::Exec`].
 pub fn exec(request: &Request<'_>) -> Result<Outcome> {
-    let record = request.store.load(request.id)?;
-    let is_created = check_status(&record, request)? == Status::Created;
-    let spec = Spec::parse(&record.config()?)?;
-    let (mut plan, warnings) = decide(request.process, &spec)?;
+    let Target { record, spec } = request.target;
+    let id = &record.state.id;
+    let is_created = check_status(record, request.ignore_paused)? == Status::Created;
+    let (mut plan, warnings) = decide(request.process, spec)?;
     if request.console_socket.is_none() {
         plan.size = own_size().or(plan.size);
     }
-    let filter = filter(&spec, request.store)?;
+    let filter = filter(spec, request.store)?;
     check_terminal(&plan, request)?;
     let console = request.console_socket.map(Console::connect).transpose()?;
-    let pidfd = kill::open_init(&record)?.ok_or_else(|| stopped(request.id))?;
-    let group = group::below(&record, request.sub_groups)?;
+    let pidfd = kill::open_init(record)?.ok_or_else(|| stopped(id))?;
+    let group = group::below(record, request.sub_groups)?;
     let _blocked = Blocked::all();
     if let Some(first) = &plan.first_affinity {
         sched::sched_setaffinity(Pid(0), first).context(|| "set the first CPU affinity")?;
@@ -96,18 +112,18 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     let (link, child_link) = Link::pair()?;
     let entry = Entry {
         plan: &plan,
-        spec: &spec,
-        id: request.id,
+        spec,
+        id,
         init: &pidfd,
-        namespaces: namespaces(&record),
+        namespaces: namespaces(record),
         filter: filter.as_ref(),
         joiner: Some(group.joiner_v1()?),
         null: None,
         link: child_link,
         preserve_fds: request.preserve_fds,
     };
-    let shown = if is_created && !stage::may_hide() { start::show(&record)? } else { None };
-    let child = spawn(entry, &group, &record, &link)?;
+    let shown = if is_created && !stage::may_hide() { start::show(record)? } else { None };
+    let (child, stage) = spawn(entry, &group, record, &link)?;
     drop(shown);
     let mut undo = Undo::new();
     undo.push(|| ended::end(&child));
@@ -117,7 +133,8 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
         resctrl::join(groups, child.pid)?;
     }
     link.send(&Message::Go(child.pid.0))?;
-    let terminal = converse(&link, &spec, &record, &child)?;
+    let terminal = converse(&link, spec, record, &child)?;
+    drop(stage);
     handover::pid(&child, request.pid_file, request.pidfd_socket)?;
     let terminal = handover::terminal(terminal, console)?;
     undo.commit();
@@ -125,15 +142,16 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     Ok(Outcome { exit, warnings })
 }
 
-fn check_status(record: &Record, request: &Request<'_>) -> Result<Status> {
+fn check_status(record: &Record, ignore_paused: bool) -> Result<Status> {
+    let id = &record.state.id;
     match record.status()? {
         status @ (Status::Running | Status::Created) => Ok(status),
-        Status::Paused if request.ignore_paused => Ok(Status::Paused),
+        Status::Paused if ignore_paused => Ok(Status::Paused),
         Status::Paused => {
-            Err(refuse("cannot exec in a paused container (use --ignore-paused to override)", request.id))
+            Err(refuse("cannot exec in a paused container (use --ignore-paused to override)", id))
         }
-        Status::Stopped => Err(stopped(request.id)),
-        Status::Creating => Err(refuse("cannot exec in a container that is being created", request.id)),
+        Status::Stopped => Err(stopped(id)),
+        Status::Creating => Err(refuse("cannot exec in a container that is being created", id)),
     }
 }
 
@@ -198,21 +216,33 @@ struct Entry<'a> {
     preserve_fds: u32,
 }
 
-fn spawn(entry: Entry<'_>, group: &Cgroup, record: &Record, link: &Link) -> Result<Child> {
+/// Clones the process; gives it, and the stage that made it if there was one. In the process this does not return.
+fn spawn(
+    entry: Entry<'_>,
+    group: &Cgroup,
+    record: &Record,
+    link: &Link,
+) -> Result<(Child, Option<stage::Ending>)> {
     if entry.namespaces.contains(Namespaces::USER) || entry.namespaces.contains(Namespaces::PID) {
-        return spawn_through_stage(entry, group, record, link);
+        let (child, stage) = spawn_through_stage(entry, group, record, link)?;
+        return Ok((child, Some(stage)));
     }
     match clone_into(group, record)? {
-        Some(child) => Ok(child),
+        Some(child) => Ok((child, None)),
         None => main(entry),
     }
 }
 
-fn spawn_through_stage(mut entry: Entry<'_>, group: &Cgroup, record: &Record, link: &Link) -> Result<Child> {
+fn spawn_through_stage(
+    mut entry: Entry<'_>,
+    group: &Cgroup,
+    record: &Record,
+    link: &Link,
+) -> Result<(Child, stage::Ending)> {
     if let Some(stage) = clone_into(group, record)? {
         // Ours is one more copy of the child's end: with it open, a stage that was killed would not be heard.
         drop(entry);
-        return stage::hear(&stage, link);
+        return stage::hear(stage, link);
     }
     match clone_in_stage(&mut entry).transpose() {
         None => main(Entry { namespaces: Namespaces::NONE, ..entry }),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::poll::{events, poll};
-use taru_sys::process::{Pid, pidfd_open, pidfd_send_signal};
+use taru_sys::process::pidfd_send_signal;
 use taru_sys::{errno, signal};
 
 use crate::spec::{Namespace, NamespaceKind, Spec};
@@ -56,12 +56,10 @@ fn owns_pids(record: &Record) -> Result<bool> {
 /// Init's pidfd; `None` if it is gone. The start time is compared after the pidfd is open: from then on
 /// the number cannot pass to a stranger unnoticed.
 pub(crate) fn open_init(record: &Record) -> Result<Option<OwnedFd>> {
-    let Some(init) = record.live_init()? else { return Ok(None) };
-    let pidfd = match pidfd_open(Pid(init.pid)) {
-        Err(e) if e.errno() == errno::SRCH => return Ok(None),
-        other => other.context(|| "open the container's init")?,
-    };
-    Ok(record.live_init()?.map(|_| pidfd))
+    match record.init_of_this_boot() {
+        Some(init) => init.pidfd().context(|| "open the container's init"),
+        None => Ok(None),
+    }
 }
 
 fn not_running(record: &Record) -> Error {

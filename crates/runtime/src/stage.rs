@@ -30,27 +30,38 @@ pub(crate) fn end(link: &Link, cloned: Result<Child>) -> ! {
     process::exit_now(0)
 }
 
-/// In the host: hears which process the stage cloned, and reaps the stage.
+/// A stage that has nothing more to do but to end. It is reaped when this is dropped, which waits for its end: best when
+/// its clone is at work, for a process takes the kernel longer to end than the clone to begin.
+pub(crate) struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Our child, and nobody else's: there is nothing that could go wrong.
+        let _ = process::wait_pidfd(self.0.pidfd.as_fd());
+    }
+}
+
+/// In the host: hears which process the stage cloned.
 ///
 /// A stage that is killed behind its clone says nothing, and the clone, which waits for us, holds the same end of the
-/// link open: so the stage's end is waited for as well. With the link that clone ends, too.
+/// link open: so we listen for the stage's end as well. With the link that clone ends, too.
 ///
 /// # Errors
 /// What the stage failed with; [`wire::silent`].
-pub(crate) fn hear(stage: &Child, link: &Link) -> Result<Child> {
+pub(crate) fn hear(stage: Child, link: &Link) -> Result<(Child, Ending)> {
     let who = "the stage process";
-    let cloned = match has_word(stage, link)? {
+    let stage = Ending(stage);
+    let cloned = match has_word(&stage.0, link)? {
         true => link.expect(who, |m| match m {
             Message::Cloned(pid) => Ok(pid),
             other => Err(other),
         }),
         false => Err(wire::silent(who)),
     };
-    process::wait_pidfd(stage.pidfd.as_fd()).context(|| "wait for the stage process")?;
     let pid = Pid(cloned?);
     // Our child, which nobody but us reaps: the number is still its.
     let pidfd = process::pidfd_open(pid).context(|| "open the container's init")?;
-    Ok(Child { pid, pidfd })
+    Ok((Child { pid, pidfd }, stage))
 }
 
 /// Waits until the stage has said something, or has ended; whether there is something to be heard.

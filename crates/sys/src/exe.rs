@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::error::{check, errno, last};
 use crate::fs::fstat;
-use crate::maps::Mapping;
+use crate::maps::{self, Mapping};
 use crate::{Error, Result};
 
 /// Has the kernel take `file` for this process's executable. It must be the same file that the process was started
@@ -58,7 +58,14 @@ unsafe fn map_again(mapping: &Mapping, file: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: the kernel replaces the mapping in one step, by one with the same bytes and rights: whoever reads or
     // executes it, this function included, cannot tell.
     let mapped = unsafe {
-        libc::mmap(at, mapping.size(), protection(mapping), flags, file.as_raw_fd(), mapping.offset as libc::off_t)
+        libc::mmap(
+            at,
+            mapping.size(),
+            protection(mapping),
+            flags,
+            file.as_raw_fd(),
+            mapping.offset as libc::off_t,
+        )
     };
     mapped_or_error(mapped, "mmap").map(drop)
 }
@@ -119,7 +126,7 @@ impl Layout {
     /// This process's, from proc_pid_stat(5).
     fn this() -> Result<Layout> {
         let unreadable = || Error::new("read", "`/proc/self/stat`", errno::INVAL);
-        let stat = std::fs::read_to_string("/proc/self/stat").map_err(|_| unreadable())?;
+        let stat = maps::read("/proc/self/stat").map_err(|_| unreadable())?;
         let layout = parse(&stat).ok_or_else(unreadable)?;
         // SAFETY: sbrk(3) with 0 only tells where the heap ends.
         let brk = unsafe { libc::sbrk(0) };

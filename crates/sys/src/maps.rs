@@ -1,5 +1,7 @@
 //! What this process's own memory is mapped from: the lines of /proc/self/maps, proc_pid_maps(5).
 
+use std::io::Read;
+
 /// One mapping of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mapping {
@@ -20,7 +22,7 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// All of this process; none where /proc cannot be read.
     pub(crate) fn all() -> Vec<Mapping> {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let maps = read("/proc/self/maps").unwrap_or_default();
         maps.lines().filter_map(parse).collect()
     }
 
@@ -35,6 +37,16 @@ impl Mapping {
         self.file.is_some() && !self.is_writable && (self.is_executable || self.offset == 0)
     }
 }
+
+/// A file of /proc whole, in as few reads as there are: the kernel makes its text anew for each, and tells no size.
+pub(crate) fn read(path: &str) -> std::io::Result<String> {
+    let mut text = String::with_capacity(4096);
+    std::fs::File::open(path)?.take(LIMIT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Far more than a process with thousands of mappings has.
+const LIMIT: u64 = 16 << 20;
 
 /// Parses a line; `None` for one that is shared with other processes, or makes no sense.
 fn parse(line: &str) -> Option<Mapping> {
@@ -70,7 +82,9 @@ mod tests {
         assert_eq!(mapping.file, Some((0xfe, 1, 10_059_902)));
         assert_eq!(mapping.size(), 0x30_0000);
         assert_eq!(parse("7fb9caf2d000-7fb9caf2f000 rw-p 00000000 00:00 0      [heap]").unwrap().file, None);
-        for other in ["7fb9caf2d000-7fb9caf2f000 rw-s 00000000 fe:01 7 /a", "2-1 r--p 0 0:0 0", "1-2 r--p", ""] {
+        for other in
+            ["7fb9caf2d000-7fb9caf2f000 rw-s 00000000 fe:01 7 /a", "2-1 r--p 0 0:0 0", "1-2 r--p", ""]
+        {
             assert_eq!(parse(other), None, "{other}");
         }
     }
@@ -84,7 +98,9 @@ mod tests {
             ("rw-p", "00000000", false),
             ("rwxp", "0004a000", false),
         ] {
-            let line = format!("7fb9ca000000-7fb9ca300000 {rights} {offset} fe:00 10059902    /usr/bin/taru-runtime");
+            let line = format!(
+                "7fb9ca000000-7fb9ca300000 {rights} {offset} fe:00 10059902    /usr/bin/taru-runtime"
+            );
             assert_eq!(parse(&line).unwrap().is_as_in_its_file(), is, "{line}");
         }
         let vdso = "7fb9caf2d000-7fb9caf2f000 r-xp 00000000 00:00 0           [vdso]";

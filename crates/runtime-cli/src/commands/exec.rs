@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use taru_runtime::exec::{self, Request};
+use taru_runtime::exec::{self, Request, Target};
 use taru_runtime::seal;
 use taru_runtime::spec::{CONFIG_LIMIT, Capabilities, Process, User};
-use taru_runtime::state::Store;
 use taru_stdx::{Context, Error, Kind, Result, parse};
 
 use crate::commands::Verb;
@@ -89,12 +88,13 @@ pub(crate) struct Exec {
 impl Verb for Exec {
     fn run(self, settings: &Settings) -> Result<u8> {
         let store = settings.store()?;
-        let process = self.to_process(&store)?;
+        let target = Target::load(&store, &self.id)?;
+        let process = self.to_process(&target)?;
         let preserve_fds = self.preserve_fds.saturating_add(listen_fds());
         seal::keep_descriptors(preserve_fds)?;
         let outcome = exec::exec(&Request {
             store: &store,
-            id: &self.id,
+            target: &target,
             process: &process,
             sub_groups: &self.cgroup.iter().flat_map(|text| sub_groups(text)).collect::<Vec<_>>(),
             detach: self.detach,
@@ -111,7 +111,7 @@ impl Verb for Exec {
 
 impl Exec {
     /// The process: the file's or the container's own, with what the options say.
-    fn to_process(&self, store: &Store) -> Result<Process> {
+    fn to_process(&self, target: &Target) -> Result<Process> {
         let mut process = match &self.process {
             Some(_) if !self.command.is_empty() => {
                 return Err(Error::invalid(
@@ -123,7 +123,7 @@ impl Exec {
                 return Err(Error::invalid("execute a program: none is named")
                     .hint("taru-runtime exec ID COMMAND..., or --process FILE"));
             }
-            None => self.like_the_containers(store)?,
+            None => self.like_the_containers(target)?,
         };
         if self.tty {
             process.terminal = true;
@@ -152,9 +152,8 @@ impl Exec {
         Ok(process)
     }
 
-    fn like_the_containers(&self, store: &Store) -> Result<Process> {
-        let document = exec::document(store, &self.id)?;
-        let own = document.process.ok_or_else(|| {
+    fn like_the_containers(&self, target: &Target) -> Result<Process> {
+        let own = target.process().cloned().ok_or_else(|| {
             Error::new(
                 Kind::State,
                 format!("execute a program: container `{}` has no process to be like", self.id),

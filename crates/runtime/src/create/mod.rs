@@ -155,7 +155,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let made = state.resctrl.clone();
     let mut undo_resctrl = Undo::new();
     undo_resctrl.push(|| made.as_ref().map_or(Ok(()), resctrl::remove));
-    let (init, link) = spawn::spawn(&plan, &spec, &host, group.as_ref(), gate, request.preserve_fds)?;
+    let (init, link, stage) = spawn::spawn(&plan, &spec, &host, group.as_ref(), gate, request.preserve_fds)?;
     let mut undo_init = Undo::new();
     undo_init.push(|| ended::end(&init));
     state.init = Some(state::Process::of_pid(init.pid.0)?);
@@ -178,6 +178,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         Ok(())
     });
     let answer = converse::converse(&plan, &spec, &link, &init)?;
+    drop(stage);
     warnings.extend(answer.warnings);
     let terminal = handover::terminal(answer.terminal, console)?;
     let annotated = spec.annotations.get(PIDFD_RECEIVER).map(Path::new);

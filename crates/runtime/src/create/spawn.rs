@@ -19,7 +19,7 @@ use crate::{clocks, group, sources, stage};
 /// Namespaces that are joined, by the files they were opened as.
 type Joins = Vec<(Namespaces, OwnedFd)>;
 
-/// Clones init; gives it, and the link to it. In init this does not return.
+/// Clones init; gives it, the link to it, and the stage that made it if there was one. In init this does not return.
 ///
 /// # Errors
 /// What only the host can open, or cannot be joined or cloned.
@@ -30,7 +30,7 @@ pub(super) fn spawn(
     group: Option<&group::Made>,
     gate: Gate,
     preserve_fds: u32,
-) -> Result<(Child, Link)> {
+) -> Result<(Child, Link, Option<stage::Ending>)> {
     let (link, init_link) = Link::pair()?;
     let joins = open_joins(plan)?;
     let room = Room::make(plan)?;
@@ -56,12 +56,13 @@ pub(super) fn spawn(
         cgroup_paths,
     };
     let cloned = if plan.namespaces.needs_stage() {
-        through_stage(plan, group, joins, &link, init)
+        through_stage(plan, group, joins, &link, init).map(|(child, stage)| (child, Some(stage)))
     } else {
-        directly(plan, group, joins, init)
+        directly(plan, group, joins, init).map(|child| (child, None))
     };
     signal::mask(&old_mask);
-    Ok((cloned?, link))
+    let (child, stage) = cloned?;
+    Ok((child, link, stage))
 }
 
 fn open_joins(plan: &Plan) -> Result<Joins> {
@@ -112,11 +113,11 @@ fn through_stage<'a>(
     joins: Joins,
     link: &Link,
     init: impl FnOnce(Joins) -> Init<'a>,
-) -> Result<Child> {
+) -> Result<(Child, stage::Ending)> {
     if let Some(stage) = clone_into(Namespaces::NONE, group)? {
         // It holds a copy of init's end: with that open, a stage that was killed would not be heard.
         drop(init);
-        return stage::hear(&stage, link);
+        return stage::hear(stage, link);
     }
     let mut init = init(Vec::new());
     match clone_in_stage(plan, &joins, &mut init).transpose() {

@@ -193,13 +193,18 @@ impl Record {
         save(&self.dir, &self.state)
     }
 
+    /// The first process, running or not, if it was one of this boot.
+    pub(crate) fn init_of_this_boot(&self) -> Option<Process> {
+        self.state.init.filter(|_| self.state.boot == boot_id())
+    }
+
     /// The first process, if it runs.
     ///
     /// # Errors
     /// An unreadable /proc.
     pub fn live_init(&self) -> Result<Option<Process>> {
-        match self.state.init {
-            Some(init) if init.is_alive()? && self.state.boot == boot_id() => Ok(Some(init)),
+        match self.init_of_this_boot() {
+            Some(init) if init.is_alive()? => Ok(Some(init)),
             _ => Ok(None),
         }
     }
