@@ -77,26 +77,16 @@ impl Cgroup {
         }
     }
 
-    /// As [`Cgroup::create`], but goes without the hierarchies in which this user may not make a group; they are
-    /// returned by name (`""` is v2), with the refusal. What is left may be nothing.
+    /// The first half of [`Cgroup::create_permitted`]: the v2 directory alone, if there is v2, for a process that is to be
+    /// cloned into it. [`Cgroup::complete`] makes the rest, which that process joins later.
     ///
     /// # Errors
-    /// Any other failure than a lack of permission.
-    pub fn create_permitted(hierarchy: &Hierarchy, path: &str) -> Result<(Cgroup, Vec<(String, Error)>)> {
+    /// As [`Cgroup::create_permitted`]'s.
+    pub fn begin(hierarchy: &Hierarchy, path: &str) -> Result<(Cgroup, Refused)> {
         let mut group = Cgroup { v1: Vec::new(), v2: None, made: Vec::new(), top: false };
         let mut refused = Vec::new();
         if cleaned(path).as_os_str().is_empty() {
             return Err(Error::invalid(format!("create the group `{path}`: the path names none")));
-        }
-        for h in &hierarchy.v1 {
-            let dir = place_v1(&h.mounted, path);
-            match make_v1(h, &dir) {
-                Ok((dir, made)) => {
-                    group.made.extend(made);
-                    group.v1.push(V1Dir { names: h.names.clone(), dir });
-                }
-                Err(e) => group.refused(&mut refused, h.names.join(","), e)?,
-            }
         }
         if let Some(mounted) = &hierarchy.v2 {
             let dir = place_v2(mounted, path);
@@ -106,20 +96,46 @@ impl Cgroup {
                     group.made.extend(made);
                     group.v2 = Some(V2Dir { dir, hybrid });
                 }
-                Err(e) => group.refused(&mut refused, String::new(), e)?,
+                Err(e) => note_refusal(&mut refused, String::new(), e)?,
             }
         }
         Ok((group, refused))
     }
 
-    /// Notes a refusal, or gives up with everything made so far removed.
-    fn refused(&self, list: &mut Vec<(String, Error)>, name: String, e: Error) -> Result<()> {
-        if e.kind() == taru_stdx::Kind::Permission {
-            list.push((name, e));
-            return Ok(());
+    /// The second half: the directories of v1. What was made before an error stays: [`Cgroup::remove`] takes it away.
+    ///
+    /// # Errors
+    /// As [`Cgroup::create_permitted`]'s.
+    pub fn complete(&mut self, hierarchy: &Hierarchy, path: &str) -> Result<Refused> {
+        let mut refused = Vec::new();
+        for h in &hierarchy.v1 {
+            let dir = place_v1(&h.mounted, path);
+            match make_v1(h, &dir) {
+                Ok((dir, made)) => {
+                    self.made.extend(made);
+                    self.v1.push(V1Dir { names: h.names.clone(), dir });
+                }
+                Err(e) => note_refusal(&mut refused, h.names.join(","), e)?,
+            }
         }
-        remove_made(&self.made);
-        Err(e)
+        Ok(refused)
+    }
+
+    /// As [`Cgroup::create`], but goes without the hierarchies in which this user may not make a group; they are
+    /// returned by name (`""` is v2), with the refusal. What is left may be nothing.
+    ///
+    /// # Errors
+    /// Any other failure than a lack of permission.
+    pub fn create_permitted(hierarchy: &Hierarchy, path: &str) -> Result<(Cgroup, Refused)> {
+        let (mut group, mut refused) = Cgroup::begin(hierarchy, path)?;
+        match group.complete(hierarchy, path) {
+            Ok(more) => refused.extend(more),
+            Err(e) => {
+                remove_made(&group.made);
+                return Err(e);
+            }
+        }
+        Ok((group, refused))
     }
 
     /// Opens the group that `paths` names, as [`Cgroup::paths`] returned them. Hierarchies in which the
@@ -257,6 +273,18 @@ impl Cgroup {
     pub(crate) fn dirs(&self) -> impl Iterator<Item = &Dir> {
         self.v1.iter().map(|h| &h.dir).chain(self.v2.iter().map(|h| &h.dir))
     }
+}
+
+/// Hierarchies in which this user may not make a group, by name (`""` is v2), each with the refusal.
+pub type Refused = Vec<(String, Error)>;
+
+/// Notes a refusal, or gives up.
+fn note_refusal(refused: &mut Refused, name: String, e: Error) -> Result<()> {
+    if e.kind() != taru_stdx::Kind::Permission {
+        return Err(e);
+    }
+    refused.push((name, e));
+    Ok(())
 }
 
 /// `path` without `.`, `..` and root, so that it stays below whatever it is joined to.

@@ -56,7 +56,7 @@ mod tree;
 pub use controller::Controller;
 pub use controllers::{weight_of_blkio, weight_of_shares};
 pub use devices::{Access, DeviceKind, Rule, program as device_program};
-pub use group::Cgroup;
+pub use group::{Cgroup, Refused};
 pub use hierarchy::{Hierarchy, Layout, Mounted, V1};
 pub use limits::{Cpu, Cpuset, Device, Io, Limits, Max, Memory, Net, Rdma, WeightDevice};
 pub use members::Joiner;

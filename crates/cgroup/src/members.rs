@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,15 +25,25 @@ const ATTEMPTS: u32 = 10;
 /// 6 to 27 ms were seen for the first of several moves. A thread that moves *itself* on v1 (`0` into `tasks`) takes no
 /// such lock: 0.03 ms a hierarchy. So a new process should be cloned into the v2 group
 /// ([`Cgroup::v2_dir_fd`]) and move itself in the others, before it makes threads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Joiner {
-    files: Vec<(File, PathBuf)>,
+    files: Vec<File>,
 }
 
 impl Joiner {
     /// The open files, for a process that closes all others.
     pub fn files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.files.iter().map(|(file, _)| file.as_fd())
+        self.files.iter().map(AsFd::as_fd)
+    }
+
+    /// The open files, to be handed on to the process that joins.
+    pub fn into_files(self) -> Vec<OwnedFd> {
+        self.files.into_iter().map(OwnedFd::from).collect()
+    }
+
+    /// Takes [`Joiner::into_files`] of another process.
+    pub fn from_files(files: Vec<OwnedFd>) -> Joiner {
+        Joiner { files: files.into_iter().map(File::from).collect() }
     }
 
     /// Moves the calling thread. The process must have only that one.
@@ -41,11 +51,15 @@ impl Joiner {
     /// # Errors
     /// Any refusal of the kernel, with the file.
     pub fn join(self) -> Result<()> {
-        for (mut file, path) in self.files {
-            file.write_all(b"0").context(|| format!("join `{}`", path.display()))?;
-        }
-        Ok(())
+        self.files.into_iter().try_for_each(|mut file| {
+            file.write_all(b"0").context(|| format!("join `{}`", path_of(&file).display()))
+        })
     }
+}
+
+/// Where an open file is, as far as /proc tells.
+fn path_of(file: &File) -> PathBuf {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default()
 }
 
 impl Cgroup {
@@ -55,12 +69,10 @@ impl Cgroup {
     /// # Errors
     /// When a file cannot be opened.
     pub fn joiner_v1(&self) -> Result<Joiner> {
-        let open = |dir: &Dir, file: &str| {
-            let opened =
-                dir.open_write(file).context(|| format!("open the group `{}`", dir.path().display()))?;
-            Ok((opened, dir.path().join(file)))
+        let open = |dir: &Dir| {
+            dir.open_write("tasks").context(|| format!("open the group `{}`", dir.path().display()))
         };
-        Ok(Joiner { files: self.v1.iter().map(|h| open(&h.dir, "tasks")).collect::<Result<_>>()? })
+        Ok(Joiner { files: self.v1.iter().map(|h| open(&h.dir)).collect::<Result<_>>()? })
     }
 
     /// Opens the group in all hierarchies for a process that will join it by itself.
@@ -71,7 +83,7 @@ impl Cgroup {
         let mut joiner = self.joiner_v1()?;
         if let Some(v2) = &self.v2 {
             let file = v2.dir.open_write("cgroup.procs").context(|| "open the cgroup2 group")?;
-            joiner.files.push((file, v2.dir.path().join("cgroup.procs")));
+            joiner.files.push(file);
         }
         Ok(joiner)
     }
@@ -108,7 +120,7 @@ impl Cgroup {
     ///
     /// # Errors
     /// [`Kind::State`] if the process is not in this group or below it.
-    pub fn v2_dir_beside(&self, beside: Pid) -> Result<std::os::fd::OwnedFd> {
+    pub fn v2_dir_beside(&self, beside: Pid) -> Result<OwnedFd> {
         let dir = self.v2_beside(beside)?;
         dir.as_fd().try_clone_to_owned().context(|| "duplicate the handle of a group")
     }

@@ -1,5 +1,6 @@
 //! Removing a group, with the groups that were made inside it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,19 @@ use crate::tree::{remove_below, rmdir};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Cgroup {
+    /// Removes the group that `paths` names ([`Cgroup::paths`]), if there is no process and no group in it. `false` if
+    /// something is left, for whatever reason: then [`Cgroup::remove`] tells.
+    pub fn remove_empty(paths: &BTreeMap<String, PathBuf>) -> bool {
+        // Controllers that are mounted together have one directory.
+        let dirs: BTreeSet<&PathBuf> = paths.values().collect();
+        let is_gone = |dir: &PathBuf| match rmdir(CWD, dir) {
+            Ok(()) => true,
+            Err(e) => e.errno() == errno::NOENT,
+        };
+        // Each of them, past one that is busy.
+        dirs.into_iter().filter(|dir| !is_gone(dir)).count() == 0
+    }
+
     /// Removes the group in all hierarchies, and before it the groups that the container made below it. Parents
     /// stay. What is gone already is no error.
     ///

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use taru_cgroup::Cgroup;
 use taru_cgroup::systemd::{self, Instance};
 use taru_stdx::{Error, Kind, Result};
 
@@ -40,20 +41,20 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>> {
             return Err(Error::new(Kind::State, problem).hint("stop it first, or give --force"));
         }
     }
-    remove(store, &record, lock)
+    let spec = record.config().and_then(|text| Spec::parse(&text)).unwrap_or_default();
+    remove(store, &record, &spec, lock)
 }
 
-/// Removes all of a container whose record is locked.
-pub(crate) fn remove(store: &Store, record: &Record, lock: Lock) -> Result<Vec<String>> {
+/// Removes all of a container whose record is locked; `spec` is what it was created from.
+pub(crate) fn remove(store: &Store, record: &Record, spec: &Spec, lock: Lock) -> Result<Vec<String>> {
     kill::end_init(record, PATIENCE)?;
-    let spec = record.config().and_then(|text| Spec::parse(&text)).unwrap_or_default();
-    remove_group(record, &spec)?;
+    remove_group(record, spec)?;
     match &record.state.resctrl {
         Some(groups) => resctrl::remove(groups)?,
-        None if !record.state.complete => remove_unrecorded_resctrl(&record.state.id, &spec)?,
+        None if !record.state.complete => remove_unrecorded_resctrl(&record.state.id, spec)?,
         None => {}
     }
-    let warnings = hooks::poststop(&spec, &record.state.id, &record.state.bundle);
+    let warnings = hooks::poststop(spec, &record.state.id, &record.state.bundle);
     store.remove(&record.state.id, lock)?;
     Ok(warnings)
 }
@@ -63,6 +64,10 @@ fn remove_group(record: &Record, spec: &Spec) -> Result<()> {
         let path = spec.linux.as_ref().map_or("", |l| l.cgroups_path.as_str());
         let unfinished = !record.state.complete && record.state.cgroup.driver.is_empty();
         return if unfinished { group::remove_unrecorded(&record.state.id, path) } else { Ok(()) };
+    }
+    // The usual case, in as few calls as there are: with init all of its processes ended.
+    if record.state.cgroup.unit.is_none() && Cgroup::remove_empty(&record.state.cgroup.paths) {
+        return Ok(());
     }
     let group = record.cgroup()?;
     // With a pid namespace all ended with init. Without, or after a join, some may be left.

@@ -6,13 +6,14 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use taru_cgroup::systemd::{self, Instance, Unit};
-use taru_cgroup::{Cgroup, Hierarchy, Joiner, Limits};
+use taru_cgroup::{Cgroup, Hierarchy, Joiner, Limits, Refused};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::process::Pid;
 
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::state::{CgroupRecord, Record};
+use crate::wire::Groups;
 
 /// Who makes the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,23 +41,41 @@ impl Driver {
 /// A group made for a new container.
 pub(crate) struct Made {
     group: Cgroup,
+    /// Its name below the mount points.
+    path: String,
+    /// Whether hierarchies that refuse are passed over, and those that did.
+    permits: Permits,
     /// The systemd unit it belongs to.
     unit: Option<String>,
     /// What of the limits this host has no counterpart for, and where no group could be made.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Makes the group of `plan` and sets its limits. `rootless` says whether hierarchies that refuse are passed
+/// What a hierarchy's refusal means.
+#[derive(Debug)]
+enum Permits {
+    /// An error.
+    All,
+    /// That the container goes without; these did refuse.
+    But(Refused),
+}
+
+/// Begins the group of `plan`: what init is to be cloned into. `rootless` says whether hierarchies that refuse are passed
 /// over; by default they are for a user without rights on the host.
-pub(crate) fn make(plan: &Plan, host: &Host, driver: Driver, rootless: Option<bool>) -> Result<Option<Made>> {
+pub(crate) fn begin(
+    plan: &Plan,
+    host: &Host,
+    driver: Driver,
+    rootless: Option<bool>,
+) -> Result<Option<Made>> {
     match driver {
-        Driver::Cgroupfs => make_directly(plan, host, rootless.unwrap_or(!host.is_privileged)).map(Some),
+        Driver::Cgroupfs => begin_directly(plan, host, rootless.unwrap_or(!host.is_privileged)).map(Some),
         // A scope is made around a process: see `make_scope`.
         Driver::Systemd | Driver::Disabled => Ok(None),
     }
 }
 
-fn make_directly(plan: &Plan, host: &Host, rootless: bool) -> Result<Made> {
+fn begin_directly(plan: &Plan, host: &Host, rootless: bool) -> Result<Made> {
     let path = if plan.cgroup_path.is_empty() { plan.id.as_str() } else { plan.cgroup_path.as_str() };
     if path.contains(':') && !path.contains('/') {
         return Err(Error::invalid(format!(
@@ -64,18 +83,15 @@ fn make_directly(plan: &Plan, host: &Host, rootless: bool) -> Result<Made> {
         ))
         .hint("give --systemd-cgroup, or a path like /group/name"));
     }
-    let what = || format!("make the control group `{path}`");
-    let (group, refused) = if rootless {
-        Cgroup::create_permitted(&host.hierarchy, path).context(what)?
-    } else {
-        (Cgroup::create(&host.hierarchy, path).context(what)?, Vec::new())
-    };
-    let mut made = Made { group, unit: None, warnings: Vec::new() };
-    if let Err(e) = made.limit(&plan.limits, &refused) {
-        let _ = made.take_back();
-        return Err(e);
-    }
+    let (group, refused) = Cgroup::begin(&host.hierarchy, path).context(|| describe(path))?;
+    let permits = if rootless { Permits::But(Vec::new()) } else { Permits::All };
+    let mut made = Made { group, path: path.to_owned(), permits, unit: None, warnings: Vec::new() };
+    made.note(refused)?;
     Ok(made)
+}
+
+fn describe(path: &str) -> String {
+    format!("make the control group `{path}`")
 }
 
 /// Has systemd make a scope around `pid`, the init that waits for its first word, and set its limits.
@@ -96,7 +112,7 @@ pub(crate) fn make_scope(plan: &Plan, host: &Host, annotations: &Annotations, pi
             }
         })?;
     let warnings = skipped.iter().map(ToString::to_string).collect();
-    Ok(Made { group, unit: Some(unit.name), warnings })
+    Ok(Made { group, path: plan.cgroup_path.clone(), permits: Permits::All, unit: Some(unit.name), warnings })
 }
 
 /// What annotations that set properties of the unit begin with, as in runc and crun.
@@ -106,15 +122,38 @@ const PROPERTY: &str = "org.systemd.property.";
 pub(crate) type Annotations = BTreeMap<String, String>;
 
 impl Made {
-    fn limit(&mut self, limits: &Limits, refused: &[(String, Error)]) -> Result<()> {
+    /// Makes the rest of the group, and sets its limits. An error leaves what was made.
+    pub(crate) fn complete(&mut self, plan: &Plan, host: &Host) -> Result<()> {
+        let refused = self.group.complete(&host.hierarchy, &self.path).context(|| describe(&self.path))?;
+        self.note(refused)?;
+        self.limit(&plan.limits)
+    }
+
+    fn note(&mut self, mut refused: Refused) -> Result<()> {
+        match &mut self.permits {
+            Permits::But(all) => {
+                all.append(&mut refused);
+                Ok(())
+            }
+            Permits::All => match refused.pop() {
+                Some((_, e)) => Err(e).context(|| describe(&self.path)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn limit(&mut self, limits: &Limits) -> Result<()> {
         if self.group.is_nowhere() {
             if *limits == Limits::default() {
                 return Ok(());
             }
             let error = Error::new(Kind::Permission, "limit the container: no control group could be made");
-            return Err(match refused.first() {
-                Some((_, e)) => error.because(Error::new(e.kind(), e.chain().to_string())),
-                None => error,
+            return Err(match &self.permits {
+                Permits::But(refused) if !refused.is_empty() => {
+                    let (_, e) = &refused[0];
+                    error.because(Error::new(e.kind(), e.chain().to_string()))
+                }
+                _ => error,
             }
             .hint("an ordinary user needs a delegated cgroup v2, or no limits"));
         }
@@ -137,14 +176,13 @@ impl Made {
         self.group.v2_dir_fd()
     }
 
-    /// The way in for a process that was cloned into the v2 directory.
-    pub(crate) fn joiner(&self) -> Result<Joiner> {
-        self.group.joiner_v1()
-    }
-
-    /// The directories.
-    pub(crate) fn paths(&self) -> BTreeMap<String, PathBuf> {
-        self.group.paths()
+    /// What is left to be joined by a process that was cloned into the v2 directory, or moved by systemd.
+    pub(crate) fn to_join(&self) -> Result<Groups> {
+        let joiner = match self.unit {
+            Some(_) => Joiner::default(),
+            None => self.group.joiner_v1()?,
+        };
+        Ok(Groups { files: joiner.into_files(), paths: self.group.paths() })
     }
 
     /// What the record keeps.

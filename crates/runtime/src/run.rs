@@ -52,7 +52,7 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
     }
     if !options.keep || exit.is_err() {
         let lock = created.record.lock()?;
-        warnings.extend(delete::remove(request.store, &created.record, lock)?);
+        warnings.extend(delete::remove(request.store, &created.record, &created.spec, lock)?);
     }
     Ok(Outcome { exit: Some(exit?), warnings })
 }
@@ -67,7 +67,7 @@ fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
             ended::end(&created.init)?;
             if !options.keep {
                 let lock = created.record.lock()?;
-                delete::remove(request.store, &created.record, lock)?;
+                delete::remove(request.store, &created.record, &created.spec, lock)?;
             }
             return Err(error);
         }

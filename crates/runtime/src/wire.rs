@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!  host                                         init
-//!   │  id maps, cgroups, limits, oom score        │ waits
-//!   │ ── Go ────────────────────────────────────▶ │ joins, mounts
+//!   │  id maps, rlimits, oom score                │ waits
+//!   │ ── Go ────────────────────────────────────▶ │ joins namespaces, mounts
+//!   │  control groups and their limits            │ ... and waits where it needs them
+//!   │ ── Groups (the way into them) ────────────▶ │ joins, mounts
 //!   │ ◀───────────────────────────── Prepared ─── │
 //!   │  hooks prestart, createRuntime; devices     │ waits
 //!   │ ── Continue ──────────────────────────────▶ │ hooks createContainer, pivot_root, masks,
@@ -28,7 +30,10 @@
 //! made; it says `Cloned` and is gone. `Failed` may come at any time and carries the whole error.
 //! The socket keeps message boundaries; it is close-on-exec, so that execve(2) itself says "done".
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Error, Flat, Kind, Result};
@@ -40,8 +45,10 @@ const LIMIT: usize = 32 << 10;
 /// One thing said. See the drawing in the module's documentation.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Host to init: your ids are mapped and you are in your cgroup; this is your pid on the host.
+    /// Host to init: your ids are mapped; this is your pid on the host.
     Go(i32),
+    /// Host to init: your control groups are made.
+    Groups(Groups),
     /// Stage to host: init is this child of yours.
     Cloned(i32),
     /// Init to host: namespaces and mounts stand, `pivot_root` is next.
@@ -64,10 +71,20 @@ pub(crate) enum Message {
     Failed(Error),
 }
 
+/// Control groups that are ready to be joined.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    /// [`taru_cgroup::Joiner::files`] of those that init is not in already.
+    pub files: Vec<OwnedFd>,
+    /// Their directories, by hierarchy.
+    pub paths: BTreeMap<String, PathBuf>,
+}
+
 impl Message {
     fn name(&self) -> &'static str {
         match self {
             Message::Go(_) => "Go",
+            Message::Groups(_) => "Groups",
             Message::Cloned(_) => "Cloned",
             Message::Prepared => "Prepared",
             Message::Continue => "Continue",
@@ -95,28 +112,35 @@ impl Link {
 
     /// Says one thing.
     pub(crate) fn send(&self, message: &Message) -> Result<()> {
-        let (bytes, fd) = encode(message);
-        let fds: &[BorrowedFd<'_>] = match &fd {
-            Some(fd) => &[*fd],
-            None => &[],
-        };
-        socket::send_with_fds(self.0.as_fd(), &bytes, fds)
-            .context(|| format!("send `{}` to the other process", message.name()))?;
-        Ok(())
+        self.transmit(message).context(|| format!("send `{}` to the other process", message.name()))
+    }
+
+    /// Says one thing to somebody who may have ended in the meantime, and then has said why.
+    pub(crate) fn offer(&self, message: &Message) -> Result<()> {
+        match self.transmit(message) {
+            Err(e) if e.errno() == errno::PIPE || e.errno() == errno::CONNRESET => Ok(()),
+            other => other.context(|| format!("send `{}` to the other process", message.name())),
+        }
+    }
+
+    fn transmit(&self, message: &Message) -> taru_sys::Result<()> {
+        let (bytes, fds) = encode(message);
+        socket::send_with_fds(self.0.as_fd(), &bytes, &fds).map(drop)
     }
 
     /// The next thing said; `None` once the other end is closed.
     pub(crate) fn receive(&self) -> Result<Option<Message>> {
-        let received = match socket::receive_with_fds(self.0.as_fd(), LIMIT) {
-            // The other process was killed with messages of ours unread.
-            Err(e) if e.errno().0 == errno::CONNRESET.0 => return Ok(None),
-            other => other.context(|| "hear from the other process")?,
+        let hear = || socket::receive_with_fds(self.0.as_fd(), LIMIT);
+        let received = match hear() {
+            // The other process ended with messages of ours unread. That is said once, and before what it had to say.
+            Err(e) if e.errno() == errno::CONNRESET => hear(),
+            other => other,
         };
+        let received = received.context(|| "hear from the other process")?;
         if received.data.is_empty() {
             return Ok(None);
         }
-        let mut fds = received.fds;
-        decode(&received.data, fds.pop())
+        decode(&received.data, received.fds)
             .map(Some)
             .ok_or_else(|| Error::new(Kind::System, "hear from the other process: not a message of ours"))
     }
@@ -171,20 +195,42 @@ where
     act(&short).context(what)
 }
 
-fn encode(message: &Message) -> (Vec<u8>, Option<BorrowedFd<'_>>) {
+fn encode(message: &Message) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
     let with_pid = |tag: u8, pid: &i32| [&[tag][..], &pid.to_le_bytes()].concat();
     match message {
-        Message::Go(pid) => (with_pid(b'g', pid), None),
-        Message::Cloned(pid) => (with_pid(b'c', pid), None),
-        Message::Prepared => (vec![b'p'], None),
-        Message::Continue => (vec![b'n'], None),
-        Message::Terminal(fd) => (vec![b't'], Some(fd.as_fd())),
-        Message::Listener(fd) => (vec![b'l'], Some(fd.as_fd())),
-        Message::Ready(warnings) => (join(b'r', warnings.iter().map(String::as_str)), None),
-        Message::Start => (vec![b's'], None),
-        Message::Show => (vec![b'v'], None),
-        Message::Shown => (vec![b'w'], None),
-        Message::Failed(error) => (encode_error(error), None),
+        Message::Go(pid) => (with_pid(b'g', pid), Vec::new()),
+        Message::Groups(groups) => (groups.encode(), groups.files.iter().map(AsFd::as_fd).collect()),
+        Message::Cloned(pid) => (with_pid(b'c', pid), Vec::new()),
+        Message::Prepared => (vec![b'p'], Vec::new()),
+        Message::Continue => (vec![b'n'], Vec::new()),
+        Message::Terminal(fd) => (vec![b't'], vec![fd.as_fd()]),
+        Message::Listener(fd) => (vec![b'l'], vec![fd.as_fd()]),
+        Message::Ready(warnings) => (join(b'r', warnings.iter().map(String::as_str)), Vec::new()),
+        Message::Start => (vec![b's'], Vec::new()),
+        Message::Show => (vec![b'v'], Vec::new()),
+        Message::Shown => (vec![b'w'], Vec::new()),
+        Message::Failed(error) => (encode_error(error), Vec::new()),
+    }
+}
+
+impl Groups {
+    /// Names and paths in turn, each ended by NUL. A path is as long as the kernel let it be made, and there are a dozen.
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![b'j'];
+        for (name, path) in &self.paths {
+            bytes.extend([name.as_bytes(), b"\0", path.as_os_str().as_bytes(), b"\0"].concat());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8], files: Vec<OwnedFd>) -> Option<Groups> {
+        let mut parts = bytes.split(|b| *b == 0);
+        let mut paths = BTreeMap::new();
+        while let (Some(name), Some(path)) = (parts.next(), parts.next()) {
+            let name = std::str::from_utf8(name).ok()?;
+            paths.insert(name.to_owned(), PathBuf::from(OsStr::from_bytes(path)));
+        }
+        Some(Groups { files, paths })
     }
 }
 
@@ -213,8 +259,12 @@ pub(crate) fn decode_error(bytes: &[u8]) -> Option<Error> {
     Some(Error::from(Flat { kind: class_from_wire(class, number), lines, hints: parts.collect() }))
 }
 
-fn decode(data: &[u8], fd: Option<OwnedFd>) -> Option<Message> {
+fn decode(data: &[u8], mut fds: Vec<OwnedFd>) -> Option<Message> {
     let (tag, rest) = data.split_first()?;
+    if *tag == b'j' {
+        return Groups::decode(rest, fds).map(Message::Groups);
+    }
+    let fd = fds.pop();
     let pid = || rest.try_into().ok().map(i32::from_le_bytes);
     Some(match tag {
         b'g' => Message::Go(pid()?),
@@ -296,6 +346,13 @@ mod tests {
         assert_eq!(e.kind(), Kind::Invalid);
         assert_eq!(e.hints(), ["h"]);
 
+        let paths = [("", "/g/v2"), ("memory", "/g/memory")];
+        let paths = paths.map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
+        let files = vec![init.0.try_clone().unwrap(), init.0.try_clone().unwrap()];
+        init.send(&Message::Groups(Groups { files, paths: paths.clone().into() })).unwrap();
+        let Some(Message::Groups(groups)) = host.receive().unwrap() else { panic!("another message") };
+        assert_eq!((groups.files.len(), groups.paths), (2, BTreeMap::from(paths)));
+
         init.send(&Message::Failed(Error::invalid("x".repeat(100_000)))).unwrap();
         assert!(matches!(host.receive().unwrap(), Some(Message::Failed(_))));
         init.send(&Message::Go(7)).unwrap();
@@ -303,7 +360,14 @@ mod tests {
             .expect("init", |m| if matches!(m, Message::Prepared) { Ok(()) } else { Err(m) })
             .unwrap_err();
         assert_eq!(e.to_string(), "init said `Go` out of turn");
+        init.send(&Message::Prepared).unwrap();
+        host.send(&Message::Continue).unwrap();
         drop(init);
+        let last = host.receive().unwrap();
+        assert!(
+            matches!(last, Some(Message::Prepared)),
+            "what was said before the end, with ours unread: {last:?}"
+        );
         assert!(host.receive().unwrap().is_none());
     }
 }

@@ -41,6 +41,7 @@ pub mod errno {
     pub const OVERFLOW: Errno = Errno(libc::EOVERFLOW);
     pub const NOTSUP: Errno = Errno(libc::EOPNOTSUPP);
     pub const CONNREFUSED: Errno = Errno(libc::ECONNREFUSED);
+    pub const PIPE: Errno = Errno(libc::EPIPE);
     pub const CONNRESET: Errno = Errno(libc::ECONNRESET);
     pub const RANGE: Errno = Errno(libc::ERANGE);
     pub const NAMETOOLONG: Errno = Errno(libc::ENAMETOOLONG);

@@ -8,6 +8,7 @@
 mod converse;
 mod spawn;
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -144,34 +145,42 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         if attached { Gate::Link } else { Gate::Socket(crate::start::listen(&reservation.start_socket())?) };
     // Undone from the last to the first: init, its group, what hooks did, then the record's directory.
     let mut undo_hooks = Undo::new();
-    let group = group::make(&plan, &host, request.driver, request.rootless)?;
+    let group = RefCell::new(group::begin(&plan, &host, request.driver, request.rootless)?);
     let mut undo_group = Undo::new();
-    undo_group.push(|| group.as_ref().map_or(Ok(()), group::Made::take_back));
+    undo_group.push(|| group.borrow().as_ref().map_or(Ok(()), group::Made::take_back));
     let mut state = new_state(request, &spec, &bundle, &plan, &host);
-    if let Some(made) = &group {
-        state.cgroup = made.record();
-    }
     state.resctrl = plan.resctrl.as_ref().map(|plan| resctrl::make(plan, request.id)).transpose()?;
     let made = state.resctrl.clone();
     let mut undo_resctrl = Undo::new();
     undo_resctrl.push(|| made.as_ref().map_or(Ok(()), resctrl::remove));
-    let (init, link, stage) = spawn::spawn(&plan, &spec, &host, group.as_ref(), gate, request.preserve_fds)?;
+    let (init, link, stage) =
+        spawn::spawn(&plan, &spec, &host, group.borrow().as_ref(), gate, request.preserve_fds)?;
     let mut undo_init = Undo::new();
     undo_init.push(|| ended::end(&init));
     state.init = Some(state::Process::of_pid(init.pid.0)?);
+    // systemd moves a process that is there: one that mounts may have failed and ended meanwhile.
     let scope = match request.driver {
         Driver::Systemd => Some(group::make_scope(&plan, &host, &spec.annotations, init.pid)?),
         _ => None,
     };
     let mut undo_scope = Undo::new();
     undo_scope.push(|| scope.as_ref().map_or(Ok(()), group::Made::take_back));
-    if let Some(made) = &scope {
-        state.cgroup = made.record();
-    }
-    reservation.save(&state)?;
     let mut warnings = plan.warnings.clone();
     warnings.extend(prepare(&plan, &state, &init)?);
     link.send(&Message::Go(init.pid.0))?;
+    // While init mounts.
+    if let Some(made) = group.borrow_mut().as_mut() {
+        made.complete(&plan, &host)?;
+    }
+    let groups = {
+        let group = group.borrow();
+        let made = group.as_ref().or(scope.as_ref());
+        state.cgroup = made.map(group::Made::record).unwrap_or_default();
+        warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
+        made.map(group::Made::to_join).transpose()?.unwrap_or_default()
+    };
+    reservation.save(&state)?;
+    link.offer(&Message::Groups(groups))?;
     // After a failed hook the specification's life cycle goes on with the destruction and the poststop hooks.
     undo_hooks.push(|| {
         hooks::poststop(&spec, &plan.id, &plan.bundle);
@@ -183,9 +192,6 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let terminal = handover::terminal(answer.terminal, console)?;
     let annotated = spec.annotations.get(PIDFD_RECEIVER).map(Path::new);
     handover::pid(&init, request.pid_file, request.pidfd_socket.or(annotated))?;
-    if let Some(made) = group.as_ref().or(scope.as_ref()) {
-        warnings.extend(made.warnings.iter().cloned());
-    }
     let record = reservation.commit(state)?;
     undo_scope.commit();
     undo_init.commit();

@@ -37,15 +37,12 @@ pub(super) fn spawn(
     let sources = sources::prepare(plan, host)?;
     let root_sources = sources::prepare_root(plan, host)?;
     let nodes = sources::prepare_devices(plan, host)?;
-    let joiner = group.map(group::Made::joiner).transpose()?;
-    let cgroup_paths = group.map(group::Made::paths);
     // Before the clone: what init sends or does in its first instant must find us waiting, not dying.
     let old_mask = signal::mask(&signal::Set::full());
     let init = |joins| Init {
         plan,
         spec,
         link: init_link,
-        joiner,
         joins,
         sources,
         root_sources,
@@ -53,7 +50,6 @@ pub(super) fn spawn(
         room,
         gate,
         preserve_fds,
-        cgroup_paths,
     };
     let cloned = if plan.namespaces.needs_stage() {
         through_stage(plan, group, joins, &link, init).map(|(child, stage)| (child, Some(stage)))
@@ -119,24 +115,17 @@ fn through_stage<'a>(
         drop(init);
         return stage::hear(stage, link);
     }
-    let mut init = init(Vec::new());
-    match clone_in_stage(plan, &joins, &mut init).transpose() {
+    let init = init(Vec::new());
+    match clone_in_stage(plan, &joins).transpose() {
         None => init::main(init),
         Some(cloned) => stage::end(&init.link, cloned),
     }
 }
 
 /// What the stage does; `None` is in init.
-fn clone_in_stage(
-    plan: &Plan,
-    joins: &[(Namespaces, OwnedFd)],
-    init: &mut Init<'_>,
-) -> Result<Option<Child>> {
+fn clone_in_stage(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<Option<Child>> {
     // A new user namespace is new to all others; in a joined one there may be somebody.
     let hides = stage::may_hide() && !plan.namespaces.new.contains(Namespaces::USER);
-    if let Some(joiner) = init.joiner.take() {
-        joiner.join()?;
-    }
     // The user namespace first: it gives the right over those it owns.
     for wanted in [true, false] {
         for (kind, file) in joins.iter().filter(|(kind, _)| (*kind == Namespaces::USER) == wanted) {

@@ -6,6 +6,7 @@
 
 mod copy_up;
 mod devices;
+mod groups;
 pub(crate) mod identity;
 mod masks;
 mod mounts;
@@ -15,17 +16,16 @@ pub(crate) use rootfs::open_null;
 pub(crate) mod streams;
 pub(crate) mod terminal;
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use taru_cgroup::{Cgroup, Hierarchy, Joiner};
+use taru_cgroup::Joiner;
 use taru_mount::Mount;
 use taru_rootdir::{Proc, RootDir, Subset};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::ns::{self, Namespaces};
-use taru_sys::process::{Pid, Program};
+use taru_sys::process::Program;
 use taru_sys::{errno, fd, fs, keyring, process, sched, signal, user};
 
 use crate::files::Room;
@@ -33,6 +33,7 @@ use crate::hooks;
 use crate::plan::{Plan, ProcessPlan};
 use crate::spec::Spec;
 use crate::wire::{Link, Message};
+use groups::Groups;
 use identity::LastStep;
 use terminal::Terminal;
 
@@ -44,10 +45,8 @@ pub(crate) struct Init<'a> {
     pub spec: &'a Spec,
     /// The conversation with the host process.
     pub link: Link,
-    /// The way into the v1 control groups.
-    pub joiner: Option<Joiner>,
     /// Namespaces to join that were not joined before the clone.
-    pub joins: Vec<(Namespaces, OwnedFd)>,
+    pub joins: Joins,
     /// Sources of mounts that only the host process could prepare, by the mount's place in the plan.
     pub sources: Vec<(usize, Mount)>,
     /// What the host process prepared of the root.
@@ -60,9 +59,6 @@ pub(crate) struct Init<'a> {
     pub gate: Gate,
     /// How many descriptors from 3 on the program gets.
     pub preserve_fds: u32,
-    /// The host's control group directories, for cgroup mounts; `None` if they are known only once
-    /// systemd has moved this process.
-    pub cgroup_paths: Option<BTreeMap<String, PathBuf>>,
 }
 
 impl Init<'_> {
@@ -71,7 +67,6 @@ impl Init<'_> {
     /// waits inside the container.
     fn close_others(&self) -> Result<()> {
         let mut keep = vec![self.link.as_fd()];
-        keep.extend(self.joiner.iter().flat_map(Joiner::files));
         keep.extend(self.joins.iter().map(|(_, file)| file.as_fd()));
         keep.extend(self.sources.iter().map(|(_, mount)| mount.as_fd()));
         keep.extend(self.root_sources.iter().map(AsFd::as_fd));
@@ -86,6 +81,9 @@ impl Init<'_> {
         }
     }
 }
+
+/// Namespaces that are joined, by the files they were opened as.
+pub(crate) type Joins = Vec<(Namespaces, OwnedFd)>;
 
 /// How the word to execute the program arrives.
 pub(crate) enum Gate {
@@ -112,27 +110,9 @@ pub(crate) fn main(init: Init<'_>) -> ! {
 fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     init.close_others()?;
     *hearer = init.link.as_fd().try_clone_to_owned().ok();
-    let Init {
-        plan,
-        spec,
-        link,
-        joiner,
-        joins,
-        sources,
-        root_sources,
-        nodes,
-        room,
-        gate,
-        preserve_fds,
-        cgroup_paths,
-    } = init;
-    let host_pid = arrive(&link, joiner)?;
-    let cgroup_paths = match cgroup_paths {
-        Some(paths) => paths,
-        None => Cgroup::of_process(&Hierarchy::probe()?, Pid(host_pid))?.paths(),
-    };
-    enter_namespaces(plan, &joins)?;
-    drop(joins);
+    let Init { plan, spec, link, joins, sources, root_sources, nodes, room, gate, preserve_fds } = init;
+    let host_pid = arrive(&link, None)?;
+    let joins = enter_namespaces(plan, joins)?;
     terminal::new_session()?;
     join_keyring(plan)?;
     name_host(plan)?;
@@ -141,7 +121,9 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     }
     let null = open_null()?;
     let root = rootfs::mount(plan, root_sources)?;
-    let complete_later = mounts::mount_all(plan, &root, sources, &cgroup_paths)?;
+    let mut groups = Groups::new(&link, plan, joins);
+    let complete_later = mounts::mount_all(plan, &root, sources, &mut groups)?;
+    groups.join()?;
     drop(room);
     devices::make_all(plan, &root, nodes)?;
     create_cwd(plan, &root)?;
@@ -187,7 +169,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     execute(&plan.process, plan.seccomp.as_ref(), last, program, &link, preserve_fds)
 }
 
-/// Makes sure of ending with the host process, gets into the control groups, and waits for the id maps.
+/// Makes sure of ending with the host process, gets into control groups that are known already, and waits for the id maps.
 pub(crate) fn arrive(link: &Link, joiner: Option<Joiner>) -> Result<i32> {
     process::set_parent_death_signal(signal::SIGKILL).context(|| "end with the runtime")?;
     if let Some(joiner) = joiner {
@@ -206,10 +188,10 @@ fn continued(message: Message) -> std::result::Result<(), Message> {
     }
 }
 
-fn enter_namespaces(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<()> {
-    for (kind, file) in joins {
-        ns::setns(file.as_fd(), *kind).context(|| format!("join the {kind} namespace"))?;
-    }
+/// Enters all but the cgroup namespace, which is given back if it is one to be joined: see [`Groups`].
+fn enter_namespaces(plan: &Plan, joins: Joins) -> Result<Joins> {
+    let (later, joins): (Joins, Joins) = joins.into_iter().partition(|(kind, _)| *kind == Namespaces::CGROUP);
+    enter(&joins)?;
     if plan.namespaces.new.contains(Namespaces::USER) {
         become_root(plan.process.keep_groups)?;
         if !plan.namespaces.time_offsets.is_empty() {
@@ -217,11 +199,13 @@ fn enter_namespaces(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<()> 
         }
     }
     // In a joined user namespace the stage became root already.
-    // Not at the clone: there the new namespace would have the *runtime's* group as its root.
-    if plan.namespaces.new.contains(Namespaces::CGROUP) {
-        ns::unshare(Namespaces::CGROUP).context(|| "make a cgroup namespace")?;
-    }
-    Ok(())
+    Ok(later)
+}
+
+fn enter(joins: &Joins) -> Result<()> {
+    joins.iter().try_for_each(|(kind, file)| {
+        ns::setns(file.as_fd(), *kind).context(|| format!("join the {kind} namespace"))
+    })
 }
 
 /// Root of the user namespace: until now this process has ids that it may not know.

@@ -13,6 +13,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{self, FileType, FsType, OpenFlags};
 use taru_sys::ns::Namespaces;
 
+use super::groups::Groups;
 use super::{copy_up, rootfs};
 use crate::plan::{MountKind, MountPlan, Plan};
 use crate::sources;
@@ -22,14 +23,14 @@ pub(crate) fn mount_all(
     plan: &Plan,
     root: &RootDir,
     mut sources: Vec<(usize, Mount)>,
-    cgroup_paths: &BTreeMap<String, PathBuf>,
+    groups: &mut Groups<'_>,
 ) -> Result<Vec<OwnedFd>> {
     let mut later = Vec::new();
     for (n, mount) in plan.mounts.iter().enumerate() {
         let prepared = sources.iter().position(|(at, _)| *at == n).map(|i| sources.swap_remove(i).1);
         let done = match &mount.kind {
             MountKind::Bind { source, recursive } => bind(root, mount, source, *recursive, prepared),
-            MountKind::Cgroup => cgroups(plan, root, mount, cgroup_paths),
+            MountKind::Cgroup => groups.join().and_then(|paths| cgroups(plan, root, mount, paths)),
             MountKind::Fs { fstype, source } => {
                 file_system(plan, root, mount, fstype, source.as_deref(), &mut later)
             }
