@@ -348,7 +348,8 @@ mod tests {
 
         let paths = [("", "/g/v2"), ("memory", "/g/memory")];
         let paths = paths.map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
-        let files = vec![init.0.try_clone().unwrap(), init.0.try_clone().unwrap()];
+        let null = || std::fs::File::open("/dev/null").unwrap().into();
+        let files = vec![null(), null()];
         init.send(&Message::Groups(Groups { files, paths: paths.clone().into() })).unwrap();
         let Some(Message::Groups(groups)) = host.receive().unwrap() else { panic!("another message") };
         assert_eq!((groups.files.len(), groups.paths), (2, BTreeMap::from(paths)));
