@@ -5,6 +5,7 @@ use taru_stdx::{Error, Kind, Result};
 
 use crate::reconcile::{self, Status};
 use crate::run::{self, Outcome};
+use crate::told::{self, Detail};
 use crate::{Engine, runtime, user};
 
 /// What is to be executed.
@@ -62,6 +63,7 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
     }
     words.push(record.id.clone().into());
     words.extend(wanted.args.iter().map(Into::into));
+    (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
     let done = run::follow(words, engine.report, || Ok(()));
     let failure = runtime::failure(&log);
     // It goes with the bundle at the latest.

@@ -31,6 +31,7 @@ use std::path::Path;
 
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Result};
+use told::Detail;
 
 pub mod attach;
 pub mod bundle;
@@ -59,6 +60,7 @@ pub mod runtime;
 pub mod step;
 pub mod stop;
 pub mod store;
+pub mod told;
 pub mod user;
 pub mod whole_file;
 
@@ -79,6 +81,8 @@ pub struct Engine {
     pub(crate) lazy: image::Lazy,
     /// How a process of ours that ends alone, between clone and execve, says why.
     pub report: fn(&Error),
+    /// Who is told of each step.
+    pub say: told::Say,
 }
 
 impl Engine {
@@ -86,15 +90,16 @@ impl Engine {
     ///
     /// # Errors
     /// No directory, no database or no runtime.
-    pub fn open(root: Option<&Path>, report: fn(&Error)) -> Result<Engine> {
+    pub fn open(root: Option<&Path>, report: fn(&Error), say: told::Say) -> Result<Engine> {
         let caller = idmap::Caller::current();
         let dirs = dirs::Dirs::choose(root, caller.uid)?;
         dirs::ensure(dirs.state())?;
         let store = store::Store::open(dirs.state())?;
-        let runtime = runtime::Runtime::find(dirs.runtime())?;
+        let runtime = runtime::Runtime::find(dirs.runtime(), say)?;
+        say(Detail::Every, &format!("state in `{}`", dirs.state().display()));
         let starter =
             store::Starter { process: Process::of_pid(taru_sys::process::getpid().0)?, boot: boot_id()? };
-        Ok(Engine { dirs, store, runtime, caller, starter, lazy: image::Lazy::default(), report })
+        Ok(Engine { dirs, store, runtime, caller, starter, lazy: image::Lazy::default(), report, say })
     }
 }
 

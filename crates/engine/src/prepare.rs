@@ -16,6 +16,7 @@ use crate::bundle::{self, Facts};
 use crate::config::{ContainerConfig, Root, Userns};
 use crate::image::tree;
 use crate::record::Record;
+use crate::told::Detail;
 use crate::{Engine, dirs, host_etc, host_root, idmap, memory, names, user};
 
 /// The largest passwd(5) or group(5) of a container that is read.
@@ -104,6 +105,7 @@ pub(crate) fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) 
     let spec = bundle::spec(config, &facts);
     let text = serde_json::to_vec(&spec).context(|| "write the bundle")?;
     replace(&dir.join(CONFIG), &text, 0o600, Sync::Atomic)?;
+    (engine.say)(Detail::Every, &format!("bundle in `{}`", dir.display()));
     Ok(dir.to_owned())
 }
 

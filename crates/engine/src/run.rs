@@ -24,6 +24,7 @@ use crate::config::ContainerConfig;
 use crate::image::tree;
 use crate::record::{Ended, Record};
 use crate::store::New;
+use crate::told::{self, Detail};
 use crate::{Engine, names, prepare, reconcile, runtime};
 
 /// What a child exits with that could not become the runtime, as Docker has it.
@@ -51,6 +52,7 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
     let ran = prepare::bundle(engine, &record).and_then(|bundle| {
         let log = bundle.join(RUNTIME_LOG);
         let words = engine.runtime.run(&bundle, &log, &record.id);
+        (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
         let status = follow(words, engine.report, || {
             let supervisor = Process::of_pid(getpid().0)?;
             Facts { supervisor, init: None, started: SystemTime::now() }.write(&bundle)
@@ -59,6 +61,7 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
     });
     match ran {
         Ok((status, None)) => {
+            (engine.say)(Detail::Main, &format!("container `{}` ended, its status is {status}", record.name));
             let ended =
                 Ended { status: Some(status), finished: Some(SystemTime::now()), reason: String::new() };
             prepare::filled(engine, &record)?;
@@ -146,6 +149,7 @@ pub(crate) fn begin(
         other => other,
     };
     let record = inserted?;
+    (engine.say)(Detail::Main, &format!("container `{}` is {}", record.name, record.id));
     match tree::hold(engine, &record, durable) {
         Ok(()) => Ok(record),
         // The first error is the one to report.
@@ -188,6 +192,7 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
     }
     command.arg(&record.id);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    engine.runtime.tell(&command);
     let what = || format!("start the supervisor of `{}`", record.name);
     let mut child = command.spawn().context(what)?;
     let mut said = String::new();
@@ -196,6 +201,7 @@ fn supervise(engine: &Engine, record: &Record) -> Result<()> {
         output.take(4096).read_to_string(&mut said).context(what)?;
     }
     if said.starts_with("started ") {
+        (engine.say)(Detail::Main, &format!("container `{}` runs", record.name));
         return prepare::filled(engine, record);
     }
     let mut errors = String::new();

@@ -9,6 +9,8 @@ use taru_runtime::state::Store;
 use taru_stdx::fs::read_bounded;
 use taru_stdx::{Context, Error, Kind, Result};
 
+use crate::told::{self, Detail, Say};
+
 /// The executables and how they are called.
 #[derive(Debug, Clone)]
 pub struct Runtime {
@@ -17,6 +19,7 @@ pub struct Runtime {
     /// Another OCI runtime to be used in its place for all but supervising.
     other: Option<PathBuf>,
     root: PathBuf,
+    say: Say,
 }
 
 impl Runtime {
@@ -25,7 +28,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is none.
-    pub fn find(root: PathBuf) -> Result<Runtime> {
+    pub fn find(root: PathBuf, say: Say) -> Result<Runtime> {
         let own = std::env::current_exe().context(|| "find taru's own executable")?;
         let beside = own.with_file_name("taru-runtime");
         let own = if beside.is_file() { Some(beside) } else { on_path("taru-runtime") };
@@ -41,7 +44,7 @@ impl Runtime {
             })?),
             _ => None,
         };
-        Ok(Runtime { own, other, root })
+        Ok(Runtime { own, other, root, say })
     }
 
     /// The runtime that makes the containers.
@@ -81,6 +84,7 @@ impl Runtime {
         let what = || format!("`{} {}`", self.program().display(), words.join(" "));
         let mut command = Command::new(self.program());
         command.arg("--root").arg(&self.root).args(words);
+        self.tell(&command);
         let output = command.stdin(Stdio::null()).output().context(|| format!("execute {}", what()))?;
         if output.status.success() {
             return Ok(output.stdout);
@@ -91,6 +95,12 @@ impl Runtime {
 }
 
 impl Runtime {
+    /// Says what is about to be executed.
+    pub fn tell(&self, command: &Command) {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        (self.say)(Detail::Every, &format!("execute {}", told::line(words)));
+    }
+
     /// Makes a container that only waits. Its first process would hold on to streams that are pipes, so it gets none, and
     /// why it failed is read from the log.
     ///
@@ -103,6 +113,7 @@ impl Runtime {
         command.arg("--root").arg(&self.root).arg("--log").arg(&log).args(["--log-format", "json", "create"]);
         command.arg("--bundle").arg(bundle).arg(id);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.tell(&command);
         let status = command.status().context(what)?;
         if status.success() {
             return Ok(());

@@ -25,6 +25,7 @@ use crate::idmap::{self, IdMaps};
 use crate::image::tree;
 use crate::record::Record;
 use crate::run::{RUNTIME_LOG, begin, forget};
+use crate::told::{self, Detail};
 use crate::{Engine, dirs, memory, prepare, runtime};
 
 /// Lines of a step's output that wait to be shown.
@@ -118,6 +119,7 @@ fn execute(engine: &Engine, record: &Record, extras: &Extras, output: &mut dyn F
     add(engine, record, &bundle, extras)?;
     let log = bundle.join(RUNTIME_LOG);
     let words = engine.runtime.run(&bundle, &log, &record.id);
+    (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
     let status = follow(&words, &bundle, output)?;
     match runtime::failure(&log) {
         Some(e) => Err(e),

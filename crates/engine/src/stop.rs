@@ -14,6 +14,7 @@ use taru_sys::{errno, signal};
 
 use crate::reconcile::{self, Status};
 use crate::record::Record;
+use crate::told::Detail;
 use crate::{Engine, prepare};
 
 /// How long what was killed may take to be gone. A process in uninterruptible sleep takes longer.
@@ -40,7 +41,9 @@ pub fn stop(engine: &mut Engine, key: &str, patience: Duration) -> Result<()> {
     let Status::Running { supervisor, .. } = status else { return Ok(()) };
     if !patience.is_zero() {
         // It may have ended since we looked, and the supervisor be about to write that down.
-        let sent = send(engine, &record, stop_signal(&record));
+        let asked = stop_signal(&record);
+        (engine.say)(Detail::Main, &format!("ask container `{}` to end, by signal {asked}", record.name));
+        let sent = send(engine, &record, asked);
         if ended(supervisor, Some(patience))? {
             return reconcile::settle(engine, &record).map(drop);
         }
@@ -51,6 +54,7 @@ pub fn stop(engine: &mut Engine, key: &str, patience: Duration) -> Result<()> {
 
 /// Kills what runs of a container and waits until it is gone.
 fn end_now(engine: &mut Engine, record: &Record, supervisor: Process) -> Result<()> {
+    (engine.say)(Detail::Main, &format!("kill container `{}`", record.name));
     let sent = send(engine, record, signal::SIGKILL);
     if !ended(supervisor, Some(KILLED))? {
         sent?;

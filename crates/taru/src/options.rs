@@ -28,6 +28,7 @@ pub enum LogLevel {
     /// Errors only
     Error,
     /// What was done otherwise than asked
+    #[value(alias = "warning")]
     Warn,
     /// The main steps
     Info,

@@ -3,10 +3,12 @@
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use serde::Serialize;
 use taru_engine::run::Outcome;
+use taru_engine::told::Detail;
 use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::options::{Global, LogLevel};
@@ -87,7 +89,11 @@ pub fn each(keys: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<
 
 /// Prints a note on standard error if `--log-level` asks for `level`.
 pub fn note(global: &Global, level: LogLevel, text: &str) {
-    if global.log_level >= level {
+    note_from(global.log_level, level, text);
+}
+
+fn note_from(wanted: LogLevel, level: LogLevel, text: &str) {
+    if wanted >= level {
         let word = match level {
             LogLevel::Error => "error",
             LogLevel::Warn => "warning",
@@ -96,6 +102,23 @@ pub fn note(global: &Global, level: LogLevel, text: &str) {
         };
         let _ = writeln!(std::io::stderr().lock(), "taru: {word}: {}", tame(text));
     }
+}
+
+/// From which level up the engine's steps are printed: a function that it is given has no state of its own.
+static LEVEL: OnceLock<LogLevel> = OnceLock::new();
+
+/// Chooses from which level up the engine's steps are printed. The first choice counts.
+pub fn choose_level(level: LogLevel) {
+    let _ = LEVEL.set(level);
+}
+
+/// Prints a step of the engine's if `--log-level` asks for such.
+pub fn step(detail: Detail, text: &str) {
+    let level = match detail {
+        Detail::Main => LogLevel::Info,
+        Detail::Every => LogLevel::Debug,
+    };
+    note_from(LEVEL.get().copied().unwrap_or(LogLevel::Warn), level, text);
 }
 
 /// Writes `text` to standard output. A reader that has gone (`taru ps | head -1`) is no failure.

@@ -27,7 +27,10 @@ impl Style {
     /// Where bars are drawn, if they are.
     pub(crate) fn bars(self) -> Option<MultiProgress> {
         let on_terminal = match self {
-            Style::Auto => std::io::stderr().is_terminal(),
+            // A terminal that cannot move its cursor gets lines.
+            Style::Auto => {
+                std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
             Style::Tty => true,
             Style::Plain | Style::Quiet => false,
         };

@@ -414,6 +414,37 @@ fn a_detached_container_lives_by_itself() {
 }
 
 #[test]
+fn what_is_done_is_said_from_the_wanted_level_up() {
+    sandbox(|sandbox| {
+        let taru = Taru::new(sandbox);
+        let said = |line: &str| taru.taru(line).ok().stderr;
+        assert_eq!(said("run host -- true"), "");
+        let info = said("run --log-level info --name web host -- true");
+        let lines: Vec<&str> = info.lines().collect();
+        assert!(lines[0].starts_with("taru: info: container `web` is "), "{info}");
+        assert_eq!(lines[1..], ["taru: info: container `web` ended, its status is 0"], "{info}");
+        let debug = said("run --log-level debug host -- true");
+        for words in [
+            "debug: state in `",
+            "debug: bundle in `",
+            "debug: execute ",
+            " run --bundle ",
+            "info: container",
+        ] {
+            assert!(debug.contains(words), "{words}: {debug}");
+        }
+        let id = taru.start("--name long", "trap 'exit 0' TERM; while :; do sleep 0.01; done");
+        assert!(said("exec --log-level debug long true").contains(&format!(" exec {id} true\n")));
+        assert_eq!(
+            said("stop --log-level info long"),
+            "taru: info: ask container `long` to end, by signal 15\n"
+        );
+        assert_eq!(said("rm --log-level warning long"), "");
+        taru.assert_clean();
+    });
+}
+
+#[test]
 fn a_log_stays_within_its_limits() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {

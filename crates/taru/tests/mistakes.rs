@@ -30,6 +30,7 @@ const CASES: &[(&str, &str)] = &[
     ("two containers where one is wanted", "logs web db"),
     ("no such container", "logs web"),
     ("no such container for exec", "exec web true"),
+    ("a variable without a name for exec", "exec -e =x web true"),
     ("a size without a unit that is one", "run --memory 64Q host -- true"),
     ("too little memory", "run --memory 1M host -- true"),
     ("no number of CPUs", "run --cpus many host -- true"),

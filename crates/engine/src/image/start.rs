@@ -10,6 +10,7 @@ use super::wishes::{self, Wishes};
 use super::{Images, broken, names, pull};
 use crate::Engine;
 use crate::config::{ContainerConfig, Root};
+use crate::told::Detail;
 
 /// When an image is fetched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub fn root(
     let lease = images.content.lease(&format!("run {}", wanted.name))?;
     let found = obtain(engine, wanted, progress)?;
     let chain = found.chain();
+    (engine.say)(Detail::Main, &format!("image `{}` is {}", wanted.name, found.target.digest));
     lease.protect_blob(&found.target.digest)?;
     if lease.protect_blob(&found.manifest.digest)?.is_none() {
         let text = format!("run `{}`: it was removed meanwhile", wanted.name);
@@ -112,6 +114,7 @@ fn is_foreign(found: &Found) -> bool {
 
 /// Fetches the image from where its name says.
 fn fetch(engine: &Engine, wanted: &Wanted<'_>, progress: &dyn Progress) -> Result<Found> {
+    (engine.say)(Detail::Main, &format!("pull image `{}`", wanted.name));
     let client = engine.registry()?;
     let candidates = names::candidates(client, wanted.name)?;
     if let [name] = candidates.as_slice() {

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use taru_stdx::Result;
+use taru_stdx::{Error, Result};
 
 use crate::commands::open;
+use crate::commands::run::values::environment;
 use crate::options::Global;
 use crate::output;
 use taru_engine::exec::{Exec, exec};
@@ -47,17 +48,18 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
+    let mut problems = Vec::new();
+    let env = environment(&args.env, &mut |e| problems.push(e));
+    if let Some(error) = Error::all(problems) {
+        return Err(error);
+    }
     let mut engine = open(global)?;
-    let env = args.env.iter().filter_map(|text| match text.contains('=') {
-        true => Some(text.clone()),
-        false => std::env::var(text).ok().map(|value| format!("{text}={value}")),
-    });
     let wanted = Exec {
         tty: args.tty,
         detach: args.detach,
         user: args.user.clone(),
         workdir: args.workdir.clone(),
-        env: env.collect(),
+        env,
         args: args.command.clone(),
     };
     exec(&mut engine, &args.container, &wanted).map(output::outcome)

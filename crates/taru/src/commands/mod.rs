@@ -218,7 +218,8 @@ pub(crate) fn unfolded(taru: clap::Command) -> clap::Command {
 
 /// The state directory that the command line names.
 pub(crate) fn open(global: &Global) -> Result<Engine> {
-    Engine::open(global.root.as_deref(), output::report)
+    output::choose_level(global.log_level);
+    Engine::open(global.root.as_deref(), output::report, output::step)
 }
 
 /// The verbs and the options they share, as completion scripts need them.

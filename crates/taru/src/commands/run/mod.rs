@@ -16,7 +16,7 @@ use crate::progress::{Shown, Style};
 mod health;
 mod limits;
 mod request;
-mod values;
+pub(super) mod values;
 
 /// The network of a container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]

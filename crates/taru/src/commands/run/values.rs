@@ -99,7 +99,7 @@ pub(super) fn capability(text: &str) -> Result<String> {
 }
 
 /// `NAME=VALUE` as it is; `NAME` with the value it has here, left out if it has none. The last of a name counts.
-pub(super) fn environment(list: &[String], note: &mut impl FnMut(Error)) -> Vec<String> {
+pub(in crate::commands) fn environment(list: &[String], note: &mut impl FnMut(Error)) -> Vec<String> {
     let mut env: Vec<String> = Vec::new();
     for text in list {
         let name = text.split('=').next().unwrap_or_default();
