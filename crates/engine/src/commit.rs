@@ -15,8 +15,7 @@ use crate::Engine;
 use crate::config::{ContainerConfig, Root};
 use crate::guardian::Guardian;
 use crate::image::find::{self, Found};
-use crate::image::progress::Silent;
-use crate::image::{Images, change, tree, unpack};
+use crate::image::{Images, change, tree};
 use crate::reconcile::{self, Status};
 use crate::record::Record;
 
@@ -181,7 +180,8 @@ fn make(engine: &Engine, record: &Record, pause: bool, options: &Options) -> Res
     Ok(Committed { image, went_on })
 }
 
-/// Stores configuration and manifest, unpacks the new layer, and names the image.
+/// Stores configuration and manifest, and names the image. The new layer stays packed until a container needs it: most
+/// images that are committed are pushed or saved.
 fn store(
     images: &Images,
     lease: &taru_content::Lease,
@@ -201,7 +201,6 @@ fn store(
     let name =
         options.name.as_ref().map_or_else(|| descriptor.digest.short().to_owned(), Reference::familiar);
     let found = find::open(images, &name, descriptor.clone(), None)?;
-    unpack::ensure(images, lease, &found, &Silent)?;
     match &options.name {
         Some(name) => images.content.tag(&[(name.clone(), descriptor)])?,
         None => images.content.keep(&[descriptor])?,
