@@ -42,48 +42,17 @@ pub(crate) struct Opened {
 /// # Errors
 /// [`Kind::NotFound`] without a Dockerfile; [`Kind::Invalid`] for an archive that is none; any error of the file system.
 pub(crate) fn open(options: &Options, input: &mut dyn Read, tmp: &Path) -> Result<Opened> {
-    let mut unpacked = None;
-    let mut from_input = None;
-    let tree = match (&options.context, &options.dockerfile) {
-        (Context::Directory(dir), _) => {
-            if !dir.is_dir() {
-                let what = format!("open the context `{}`", dir.display());
-                return match std::fs::metadata(dir) {
-                    Err(e) => Err(e).context(|| what),
-                    Ok(_) => Err(Error::invalid(format!("{what}: it is no directory")).hint(
-                        "taru build -f DOCKERFILE DIRECTORY; `-` reads an archive, or the Dockerfile alone",
-                    )),
-                };
-            }
-            Tree::directory(dir)?
-        }
-        (Context::Stdin, Dockerfile::Stdin) => {
-            return Err(Error::invalid("read the context and the Dockerfile: both from the standard input"));
-        }
-        (Context::Stdin, wanted) => {
-            let mut input = BufReader::new(&mut *input);
-            let start = input.fill_buf().context(|| "read the standard input")?;
-            if archive::is_archive(start) {
-                let dir = Scratch::new(tmp)?;
-                archive::unpack(&mut input, dir.path(), tmp)?;
-                let tree = Tree::directory(dir.path())?;
-                unpacked = Some(dir);
-                tree
-            } else if *wanted == Dockerfile::InContext {
-                from_input = Some(read_input(&mut input)?);
-                Tree::empty()
-            } else {
-                return Err(Error::invalid("read the context: the standard input is no tar archive"));
-            }
-        }
+    let mut given = match &options.context {
+        Context::Directory(dir) => Given { tree: directory(dir)?, unpacked: None, dockerfile: None },
+        Context::Stdin => from_input(&options.dockerfile, input, tmp)?,
     };
-    let (name, dockerfile) = match (&options.dockerfile, from_input) {
+    let (name, dockerfile) = match (&options.dockerfile, given.dockerfile.take()) {
         (_, Some(bytes)) => ("-".to_owned(), bytes),
         (Dockerfile::Stdin, None) => ("-".to_owned(), read_input(input)?),
-        (Dockerfile::InContext, None) => (DOCKERFILE.to_owned(), in_context(&tree, DOCKERFILE)?),
+        (Dockerfile::InContext, None) => (DOCKERFILE.to_owned(), in_context(&given.tree, DOCKERFILE)?),
         (Dockerfile::Path(path), None) if options.context == Context::Stdin => {
             let name = path.display().to_string();
-            let bytes = in_context(&tree, &name)?;
+            let bytes = in_context(&given.tree, &name)?;
             (name, bytes)
         }
         (Dockerfile::Path(path), None) => {
@@ -91,8 +60,47 @@ pub(crate) fn open(options: &Options, input: &mut dyn Read, tmp: &Path) -> Resul
             (path.display().to_string(), bytes)
         }
     };
-    let ignore = ignore(options, &tree, &name)?;
-    Ok(Opened { tree: Arc::new(tree), ignore, name, dockerfile, _unpacked: unpacked })
+    let ignore = ignore(options, &given.tree, &name)?;
+    Ok(Opened { tree: Arc::new(given.tree), ignore, name, dockerfile, _unpacked: given.unpacked })
+}
+
+/// What a context came as.
+struct Given {
+    tree: Tree,
+    /// Where an archive was unpacked.
+    unpacked: Option<Scratch>,
+    /// The Dockerfile, where nothing else was given.
+    dockerfile: Option<Vec<u8>>,
+}
+
+fn directory(dir: &Path) -> Result<Tree> {
+    if dir.is_dir() {
+        return Tree::directory(dir);
+    }
+    let what = format!("open the context `{}`", dir.display());
+    match std::fs::metadata(dir) {
+        Err(e) => Err(e).context(|| what),
+        Ok(_) => Err(Error::invalid(format!("{what}: it is no directory"))
+            .hint("taru build -f DOCKERFILE DIRECTORY; `-` reads an archive, or the Dockerfile alone")),
+    }
+}
+
+/// The standard input: an archive, or the Dockerfile alone.
+fn from_input(dockerfile: &Dockerfile, input: &mut dyn Read, tmp: &Path) -> Result<Given> {
+    if *dockerfile == Dockerfile::Stdin {
+        return Err(Error::invalid("read the context and the Dockerfile: both from the standard input"));
+    }
+    let mut input = BufReader::new(input);
+    let start = input.fill_buf().context(|| "read the standard input")?;
+    if archive::is_archive(start) {
+        let dir = Scratch::new(tmp)?;
+        archive::unpack(&mut input, dir.path(), tmp)?;
+        return Ok(Given { tree: Tree::directory(dir.path())?, unpacked: Some(dir), dockerfile: None });
+    }
+    if *dockerfile != Dockerfile::InContext {
+        return Err(Error::invalid("read the context: the standard input is no tar archive"));
+    }
+    Ok(Given { tree: Tree::empty(), unpacked: None, dockerfile: Some(read_input(&mut input)?) })
 }
 
 fn read_input(input: &mut dyn Read) -> Result<Vec<u8>> {

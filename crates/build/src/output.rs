@@ -79,12 +79,31 @@ pub(crate) fn finish(
     lease: &Lease,
     options: &Options,
     root: &Root,
-    mut image: Image,
+    image: Image,
     epoch: Option<i64>,
     progress: &dyn Progress,
 ) -> Result<Built> {
     let images = engine.images()?;
-    // An image of nothing new is as old as its base; one of records alone is the same image again.
+    let descriptor = store(images, lease, root, dated(root, image, epoch), options)?;
+    root.ensure(images, lease)?;
+    progress.event(&Event::Image(&descriptor.digest));
+    for output in &options.outputs {
+        make(images, output, options, root, &descriptor)?;
+    }
+    for cache in &options.cache_to {
+        if let CacheTo::Local(dir) = cache {
+            Cache::export(dir, &root.layers, &images.content)?;
+        }
+    }
+    if options.outputs.is_empty() || options.outputs.contains(&Output::Image) {
+        name(images, &descriptor, &options.tags, progress)?;
+    }
+    Ok(Built { id: descriptor.digest })
+}
+
+/// The configuration of an image of these layers, with the time of which it is. One of nothing new is as old as its base; one
+/// of records alone is the same image again.
+fn dated(root: &Root, mut image: Image, epoch: Option<i64>) -> Image {
     let newest = root.layers.iter().filter_map(|layer| layer.created.as_deref()).max();
     let created = match (epoch, newest, &image.created) {
         (Some(seconds), _, _) => rfc3339(time_of(seconds)),
@@ -97,42 +116,36 @@ pub(crate) fn finish(
     }
     image.created = Some(created);
     image.rootfs.diff_ids = root.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    image
+}
+
+/// Stores configuration and manifest; gives the manifest's descriptor.
+fn store(images: &Images, lease: &Lease, root: &Root, image: Image, options: &Options) -> Result<Descriptor> {
     let what = || "write the image";
     let config = serde_json::to_vec(&image).context(what)?;
-    let config_digest = images.content.put(lease, &config, Algorithm::Sha256)?;
-    let config = Descriptor::new(media::CONFIG, config_digest, config.len() as u64);
-    let mut manifest =
-        Manifest::new(config, root.layers.iter().map(|layer| layer.descriptor.clone()).collect());
+    let digest = images.content.put(lease, &config, Algorithm::Sha256)?;
+    let config = Descriptor::new(media::CONFIG, digest, config.len() as u64);
+    let layers = root.layers.iter().map(|layer| layer.descriptor.clone());
+    let mut manifest = Manifest::new(config, layers.collect());
     if options.cache_to.contains(&CacheTo::Inline) {
         let keys: Vec<Option<&Digest>> = root.layers.iter().map(|layer| layer.key.as_ref()).collect();
         manifest.annotations.insert(KEYS.to_owned(), serde_json::to_string(&keys).context(what)?);
     }
     let bytes = serde_json::to_vec(&manifest).context(what)?;
     let digest = images.content.put(lease, &bytes, Algorithm::Sha256)?;
-    let mut descriptor = Descriptor::new(media::MANIFEST, digest.clone(), bytes.len() as u64);
-    descriptor.platform = None;
-    root.ensure(images, lease)?;
-    progress.event(&Event::Image(&digest));
-    for output in &options.outputs {
-        make(images, output, options, root, &descriptor)?;
+    Ok(Descriptor::new(media::MANIFEST, digest, bytes.len() as u64))
+}
+
+/// Gives the image its names, all or none; without one it is kept all the same.
+fn name(images: &Images, descriptor: &Descriptor, tags: &[Reference], progress: &dyn Progress) -> Result<()> {
+    if tags.is_empty() {
+        return images.content.keep(std::slice::from_ref(descriptor));
     }
-    for cache in &options.cache_to {
-        if let CacheTo::Local(dir) = cache {
-            Cache::export(dir, &root.layers, &images.content)?;
-        }
-    }
-    let stores = options.outputs.is_empty() || options.outputs.contains(&Output::Image);
-    if stores && options.tags.is_empty() {
-        images.content.keep(&[descriptor])?;
-    } else if stores {
-        let names: Vec<(Reference, Descriptor)> =
-            options.tags.iter().map(|tag| (tag.clone(), descriptor.clone())).collect();
-        images.content.tag(&names)?;
-        for tag in &options.tags {
-            progress.event(&Event::Tagged(&tag.familiar()));
-        }
-    }
-    Ok(Built { id: digest })
+    let names: Vec<(Reference, Descriptor)> =
+        tags.iter().map(|tag| (tag.clone(), descriptor.clone())).collect();
+    images.content.tag(&names)?;
+    tags.iter().for_each(|tag| progress.event(&Event::Tagged(&tag.familiar())));
+    Ok(())
 }
 
 fn make(
