@@ -95,11 +95,11 @@ impl<'a> Overlay<'a> {
             let n = self.lower.len();
             return Err(Error::new(Kind::Limit, format!("{}: {n} layers, at most {MAX_LAYERS}", what())));
         }
-        let fds = Fds::open(self).context(what)?;
-        match self.mount_with(attributes, |at| fds.append(at)) {
+        match self.mount_with(attributes, |at| self.append(at)) {
             // EINVAL without a word: a kernel before 6.5, whose overlay is configured the old way and finds
             // the unknown option only when it is made. 6.5 and 6.6 have the words, but not the option.
             Err(e) if e.number == errno::INVAL && e.is_unknown_option() => {
+                let fds = Fds::open(self).context(what)?;
                 let names = Names::new(&fds).context(what)?;
                 inside(names.dir.as_fd(), || self.mount_with(attributes, |at| names.set(at))).context(what)?
             }
@@ -107,6 +107,23 @@ impl<'a> Overlay<'a> {
         }
         .map_err(|e| e.error)
         .context(what)
+    }
+
+    /// The new way: each layer an option of its own. The kernel looks it up at once, so that one descriptor at a time is
+    /// enough.
+    fn append(&self, context: BorrowedFd<'_>) -> Result<(), Failure> {
+        let set = |layer: Layer<'a>, key: &str| {
+            let handle = Handle::open(layer).map_err(Failure::ours)?;
+            handle.set(context, key).map_err(|e| Failure::of(context, e))
+        };
+        for layer in &self.lower {
+            set(*layer, "lowerdir+")?;
+        }
+        if let Some((upper, work)) = self.writable {
+            set(upper, "upperdir")?;
+            set(work, "workdir")?;
+        }
+        Ok(())
     }
 
     fn mount_with(
@@ -117,7 +134,7 @@ impl<'a> Overlay<'a> {
         let context = mount::fsopen("overlay").map_err(Failure::silent)?;
         let at = context.as_fd();
         mount::fsconfig_string(at, "source", "overlay").map_err(|e| Failure::of(at, e))?;
-        configure(at, &self.options).map_err(|error| Failure { error, number: errno::IO, said: true })?;
+        configure(at, &self.options).map_err(Failure::ours)?;
         set_layers(at)?;
         mount::fsconfig_create(at).map_err(|e| Failure::of(at, e))?;
         mount::fsmount(at, attributes).map(Mount::from_fd).map_err(|e| Failure::of(at, e))
@@ -137,6 +154,11 @@ impl Failure {
         let error = told(context, e);
         let said = error.to_string() != call;
         Failure { error, number, said }
+    }
+
+    /// One that is not the file system's.
+    fn ours(error: Error) -> Failure {
+        Failure { error, number: errno::IO, said: true }
     }
 
     fn silent(e: taru_sys::Error) -> Failure {
@@ -236,19 +258,6 @@ impl<'a> Fds<'a> {
             None => None,
         };
         Ok(Fds { lower, writable })
-    }
-
-    /// The new way: each layer an option of its own.
-    fn append(&self, context: BorrowedFd<'_>) -> Result<(), Failure> {
-        let failed = |e| Failure::of(context, e);
-        for layer in &self.lower {
-            layer.set(context, "lowerdir+").map_err(failed)?;
-        }
-        if let Some((upper, work)) = &self.writable {
-            upper.set(context, "upperdir").map_err(failed)?;
-            work.set(context, "workdir").map_err(failed)?;
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Images of many layers, where a process may have few open files.
 
+use std::fs;
+
 use taru_testkit::image::{Image, Tar};
 use taru_testkit::{Invocation, sandbox};
 
@@ -57,6 +59,13 @@ fn an_image_of_many_layers_needs_no_more_descriptors_than_a_shell_has() {
             narrowly(taru.invoke("commit w more:1")).output().succeeds();
             narrowly(taru.invoke("save -o more.tar more:1")).output().succeeds();
             narrowly(taru.invoke("store check")).output().succeeds();
+            if !taru.user {
+                let at = taru.dir().join("at");
+                fs::create_dir(&at).unwrap();
+                narrowly(taru.invoke("image mount many:1 at")).output().succeeds();
+                assert_eq!(fs::read_to_string(at.join("last")).unwrap(), format!("{}\n", LAYERS - 1));
+                taru.taru("image unmount at").succeeds();
+            }
         });
     });
 }
