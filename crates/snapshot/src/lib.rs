@@ -12,6 +12,7 @@ mod copy;
 mod differ;
 mod driver;
 pub mod extent;
+mod fill;
 mod hash;
 mod ids;
 mod inherit;

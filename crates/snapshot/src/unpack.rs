@@ -3,7 +3,8 @@
 //! The tree that comes out is what overlay stacks: a whiteout is a character device 0:0, a directory that hides
 //! what is below carries `user.overlay.opaque` (for containers with users of their own) and, set by the parent,
 //! `trusted.overlay.opaque` (for those with the host's). Every call is relative to an open directory; a file costs open,
-//! write, futimens and close, and chown, chmod where they matter.
+//! write, futimens and close, and chown, chmod where they matter; of a small file all but the open is done on another
+//! core ([`crate::fill`]).
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -20,6 +21,7 @@ use taru_sys::{errno, xattr};
 use taru_tar::{self as tar, Piece, Xattrs};
 
 use crate::attribute::{DEFAULT_ACL, OPAQUE, is_acl, is_kept};
+use crate::fill::{Attributes, Filler, Filling, SMALL, refused_owner};
 use crate::hash::{self, SparseHasher};
 use crate::manifest::{Kind, Lines, ManifestWriter, Record, Sorter};
 use crate::name::{Meaning, join, meaning, split};
@@ -38,7 +40,8 @@ pub(crate) struct Unpacker {
     lost_a_link: bool,
     /// Attributes of the current entry that its file cannot have.
     refused: RefCell<Vec<Vec<u8>>>,
-    buffer: Vec<u8>,
+    /// Fills small files, while entries are read.
+    filler: Option<Filler>,
 }
 
 impl Unpacker {
@@ -54,12 +57,20 @@ impl Unpacker {
             entries: 0,
             lost_a_link: false,
             refused: RefCell::default(),
-            buffer: Vec::new(),
+            filler: None,
         })
     }
 
     /// All entries of the tar.
     pub(crate) fn unpack<R: BufRead>(&mut self, reader: &mut tar::Reader<R>) -> Result<()> {
+        self.filler = Some(Filler::start());
+        let read = self.entries(reader);
+        // A filler that failed is the cause of what failed here.
+        self.filler.take().map_or(Ok(()), Filler::end)?;
+        read
+    }
+
+    fn entries<R: BufRead>(&mut self, reader: &mut tar::Reader<R>) -> Result<()> {
         // A tar need not name its root.
         self.records.push(implicit(b""))?;
         while let Some(mut entry) = reader.entry()? {
@@ -142,7 +153,7 @@ impl Unpacker {
         let (_, last) = split(&path);
         let kind = match &entry.kind {
             tar::Kind::Directory => return self.directory(&path, entry),
-            tar::Kind::File { size, pieces: None } => self.dense(last, entry, *size, content)?,
+            tar::Kind::File { size, pieces: None } => self.dense(&path, entry, *size, content)?,
             tar::Kind::File { size, pieces: Some(pieces) } => {
                 self.sparse(last, entry, *size, pieces, content)?
             }
@@ -257,7 +268,8 @@ impl Unpacker {
 
     fn chown(&self, last: &[u8], entry: &tar::Entry) -> Result<()> {
         let (dir, nofollow) = (self.tree.dir(), AtFlags::SYMLINK_NOFOLLOW);
-        fs::fchownat(dir, name(last), Some(entry.uid), Some(entry.gid), nofollow).map_err(|e| owner(e, entry))
+        fs::fchownat(dir, name(last), Some(entry.uid), Some(entry.gid), nofollow)
+            .map_err(|e| refused_owner(e, entry.uid, entry.gid))
     }
 
     /// Everything of what is not a file or a directory.
@@ -279,47 +291,61 @@ impl Unpacker {
         self.make(last, |dir| fs::openat(dir, name(last), flags, mode & 0o777)).map(File::from)
     }
 
+    /// What a new file has to be given besides its content and its extended attributes.
+    fn attributes(&self, entry: &tar::Entry) -> Attributes {
+        let is_others = entry.uid != 0 || entry.gid != 0 || self.tree.gives_group();
+        Attributes {
+            owner: is_others.then_some((entry.uid, entry.gid)),
+            mode: (entry.mode & 0o7000 != 0).then_some(entry.mode),
+            mtime: entry.mtime,
+        }
+    }
+
     /// Everything of an open file but its content.
     fn finish_file(&self, file: &File, entry: &tar::Entry) -> Result<()> {
-        if entry.uid != 0 || entry.gid != 0 || self.tree.gives_group() {
-            fs::fchownat(file.as_fd(), name(b""), Some(entry.uid), Some(entry.gid), AtFlags::EMPTY_PATH)
-                .map_err(|e| owner(e, entry))?;
-        }
-        if entry.mode & 0o7000 != 0 {
-            fs::fchmod(file.as_fd(), entry.mode).context(|| "set its mode")?;
-        }
+        // Capabilities go with a change of the owner (and so are set behind it).
+        let attributes = self.attributes(entry);
+        attributes.set_owner_and_mode(file)?;
         self.refused.borrow_mut().extend(set_open_xattrs(file.as_fd(), &entry.xattrs)?);
-        fs::futimens(file.as_fd(), entry.mtime, entry.mtime).context(|| "set its times")
+        attributes.set_times(file)
     }
 
     fn dense<R: BufRead>(
         &mut self,
-        last: &[u8],
+        path: &[u8],
         entry: &tar::Entry,
         size: u64,
         mut content: tar::Content<'_, R>,
     ) -> Result<Kind> {
+        let (_, last) = split(path);
         let mut file = self.create(last, entry.mode)?;
         let mut hasher = Sha256::new();
         let mut left = size;
-        // A small file that lies across two chunks is still one write.
-        let joins = size <= 64 << 10;
-        self.buffer.clear();
+        if size > SMALL || !entry.xattrs.is_empty() {
+            while left > 0 {
+                left -= content.next(left, |bytes| {
+                    hasher.update(bytes);
+                    file.write_all(bytes).context(|| "write its content")
+                })?;
+            }
+            self.finish_file(&file, entry)?;
+            return Ok(Kind::File { size, hash: hasher.finalize().into() });
+        }
+        let mut small = Vec::with_capacity(size as usize);
         while left > 0 {
             left -= content.next(left, |bytes| {
                 hasher.update(bytes);
-                if joins && bytes.len() as u64 != size {
-                    self.buffer.extend_from_slice(bytes);
-                    return Ok(());
-                }
-                file.write_all(bytes).context(|| "write its content")
+                small.extend_from_slice(bytes);
+                Ok(())
             })?;
         }
-        if !self.buffer.is_empty() {
-            file.write_all(&self.buffer).context(|| "write its content")?;
+        let filling =
+            Filling { path: path.to_vec(), file, content: small, attributes: self.attributes(entry) };
+        match &self.filler {
+            Some(filler) if filler.fill(filling) => Ok(Kind::File { size, hash: hasher.finalize().into() }),
+            // The error that is reported is the filler's.
+            _ => Err(Error::invalid("a file before it could not be filled")),
         }
-        self.finish_file(&file, entry)?;
-        Ok(Kind::File { size, hash: hasher.finalize().into() })
     }
 
     fn sparse<R: BufRead>(
@@ -516,17 +542,4 @@ fn relink(tree: &mut Tree, record: &Record, target: &[u8]) -> Result<Record> {
         mtime: stat.mtime,
         ..record.clone()
     })
-}
-
-/// A file could not be given to its owner.
-fn owner(e: taru_sys::Error, entry: &tar::Entry) -> Error {
-    let kind = if e.errno() == errno::INVAL { taru_stdx::Kind::Permission } else { taru_stdx::Kind::System };
-    let is_unknown = e.errno() == errno::INVAL;
-    let error = Error::new(kind, format!("give it to {}:{}", entry.uid, entry.gid)).because(e);
-    match is_unknown {
-        true => error.hint(
-            "this user has no such ids: /etc/subuid and /etc/subgid grant them, 65536 are usual (usermod --add-subuids)",
-        ),
-        false => error,
-    }
 }
