@@ -66,6 +66,9 @@ impl Process {
     pub fn pidfd(&self) -> Result<Option<OwnedFd>> {
         let pidfd = match pidfd_open(Pid(self.pid)) {
             Err(e) if e.errno() == taru_sys::errno::SRCH => return Ok(None),
+            // A session or a process group may have outlived the process whose number it has: then nothing is to be
+            // opened, which some kernels (6.1) call EINVAL.
+            Err(_) if !self.is_alive()? => return Ok(None),
             other => other.context(|| format!("open process {}", self.pid))?,
         };
         // Asked only now: if our process has the pid after the descriptor was opened, it had it then.
