@@ -171,11 +171,14 @@ pub fn failure(log: &Path) -> Option<Error> {
         msg: String,
         #[serde(default)]
         exit: Option<i32>,
+        #[serde(default)]
+        hints: Vec<String>,
     }
     let text = read_bounded(log, 1 << 20).ok()?;
     let mut lines = text.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
     let line = lines.rfind(|line| line.level == "error")?;
-    Some(Error::new(line.exit.or_else(|| exec_status(&line.msg)).map_or(Kind::System, Kind::Exec), line.msg))
+    let kind = line.exit.or_else(|| exec_status(&line.msg)).map_or(Kind::System, Kind::Exec);
+    Some(line.hints.into_iter().fold(Error::new(kind, line.msg), Error::hint))
 }
 
 /// The status that runc's and crun's words for a program that cannot be executed stand for; they have no

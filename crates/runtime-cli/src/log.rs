@@ -12,7 +12,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use taru_stdx::{Context, Result};
+use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::global::{Global, LogFormat, LogLevel};
 
@@ -72,23 +72,31 @@ impl Log {
         matches!(*self.sink, Sink::Stderr)
     }
 
-    /// A failure. `exit` is the status that stands for a program that cannot be executed: in JSON it has
-    /// a field of its own, beside the words that engines used to runc look for.
-    pub(crate) fn error(&self, message: &str, exit: Option<i32>) {
-        self.write(LogLevel::Error, message, exit);
+    /// A failure. In JSON the status that stands for a program that cannot be executed and the advice have
+    /// fields of their own, beside the words that engines used to runc look for.
+    pub(crate) fn error(&self, error: &Error) {
+        let mut fields = match error.kind() {
+            Kind::Exec(status) => format!(",\"exit\":{status}"),
+            _ => String::new(),
+        };
+        let hints = error.hints();
+        if !hints.is_empty() {
+            fields.push_str(&format!(",\"hints\":{}", serde_json::Value::from(hints)));
+        }
+        self.write(LogLevel::Error, &error.chain().to_string(), &fields);
     }
 
     pub(crate) fn warning(&self, message: &str) {
-        self.write(LogLevel::Warning, message, None);
+        self.write(LogLevel::Warning, message, "");
     }
 
     pub(crate) fn debug(&self, message: &str) {
-        self.write(LogLevel::Debug, message, None);
+        self.write(LogLevel::Debug, message, "");
     }
 
     /// One message, in one write: several processes may append to one file. A full disk must not
     /// stop a container, nor the absence of a daemon: what cannot be written is lost.
-    fn write(&self, level: LogLevel, message: &str, exit: Option<i32>) {
+    fn write(&self, level: LogLevel, message: &str, fields: &str) {
         if level > self.level {
             return;
         }
@@ -96,23 +104,22 @@ impl Log {
             Sink::Stderr if self.format == LogFormat::Text => {
                 std::io::stderr().write_all(format!("taru-runtime: {}: {message}\n", name(level)).as_bytes())
             }
-            Sink::Stderr => std::io::stderr().write_all(self.line(level, message, exit).as_bytes()),
-            Sink::File(file) => (&mut &*file).write_all(self.line(level, message, exit).as_bytes()),
+            Sink::Stderr => std::io::stderr().write_all(self.line(level, message, fields).as_bytes()),
+            Sink::File(file) => (&mut &*file).write_all(self.line(level, message, fields).as_bytes()),
             Sink::Journal(daemon) => daemon.send(&journal(&daemon.identifier, level, message)),
             Sink::Syslog(daemon) => daemon.send(&syslog(&daemon.identifier, level, message)),
         };
     }
 
-    /// A message as runc's logger writes it.
-    fn line(&self, level: LogLevel, message: &str, exit: Option<i32>) -> String {
+    /// A message as runc's logger writes it, in JSON with further `fields`.
+    fn line(&self, level: LogLevel, message: &str, fields: &str) -> String {
         // Seconds are enough, and what runc has.
         let full = taru_stdx::time::rfc3339(SystemTime::now());
         let time = format!("{}Z", full.get(..19).unwrap_or(&full));
         let (level, message) = (name(level), serde_json::Value::from(message));
-        let exit = exit.map(|status| format!(",\"exit\":{status}")).unwrap_or_default();
         match self.format {
             LogFormat::Json => {
-                format!("{{\"level\":\"{level}\",\"msg\":{message},\"time\":\"{time}\"{exit}}}\n")
+                format!("{{\"level\":\"{level}\",\"msg\":{message},\"time\":\"{time}\"{fields}}}\n")
             }
             LogFormat::Text => format!("time=\"{time}\" level={level} msg={message}\n"),
         }
@@ -196,10 +203,11 @@ mod tests {
     fn lines_have_the_form_that_engines_read() {
         let log = Log::new(None, LogFormat::Json, LogLevel::Warning).unwrap();
         let value: serde_json::Value =
-            serde_json::from_str(&log.line(LogLevel::Error, "a \"b\"\n\u{1}", None)).unwrap();
+            serde_json::from_str(&log.line(LogLevel::Error, "a \"b\"\n\u{1}", ",\"exit\":127")).unwrap();
+        assert_eq!(value["exit"], 127);
         assert_eq!((value["level"].as_str(), value["msg"].as_str()), (Some("error"), Some("a \"b\"\n\u{1}")));
         assert_eq!(value["time"].as_str().unwrap().len(), "2026-11-22T00:09:31Z".len());
         let log = Log::new(None, LogFormat::Text, LogLevel::Warning).unwrap();
-        assert!(log.line(LogLevel::Error, "a \"b\"", None).ends_with("level=error msg=\"a \\\"b\\\"\"\n"));
+        assert!(log.line(LogLevel::Error, "a \"b\"", "").ends_with("level=error msg=\"a \\\"b\\\"\"\n"));
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use taru_stdx::{Error, Kind, Result, usage};
+use taru_stdx::{Error, Result, usage};
 
 use crate::arguments::{GLOBAL, typed_command, typed_value};
 use crate::commands::COMMANDS;
@@ -31,13 +31,8 @@ pub(crate) fn finish(result: Result<u8>, log: Option<&Log>, command: &str) -> Ex
 
 /// Prints a failure, and logs it where a log was asked for.
 fn failure(error: &Error, log: Option<&Log>) {
-    let chain = error.chain().to_string();
     if let Some(log) = log.filter(|log| !log.is_plain()) {
-        let exit = match error.kind() {
-            Kind::Exec(status) => Some(status),
-            _ => None,
-        };
-        log.error(&chain, exit);
+        log.error(error);
         if log.is_stderr() {
             return;
         }
@@ -67,7 +62,7 @@ pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
         let json = typed_value(args, "--log-format").is_some_and(|v| v == "json");
         let format = if json { LogFormat::Json } else { LogFormat::Text };
         if let Ok(log) = Log::new(Some(target), format, LogLevel::Error) {
-            log.error(&error.to_string(), None);
+            log.error(&error);
         }
     }
     print(&error);

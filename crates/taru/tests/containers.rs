@@ -290,6 +290,9 @@ fn an_ordinary_user_is_told_why_a_directory_is_no_layer() {
         done(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&tmp));
         taru.taru(&format!("run --ro /usr --rootfs {} true", root.display()))
             .fails_with("no directory can be a layer that has mounts below it");
+        // In the background the advice comes by way of the runtime's log.
+        taru.taru(&format!("run -d --ro /usr --rootfs {} true", root.display()))
+            .fails_with("hint: in a user namespace no directory can be a layer");
         done(Command::new("umount").arg(&tmp));
         taru.taru(&format!("run --ro /usr --rootfs {} true", root.display())).succeeds();
         taru.assert_clean();

@@ -103,10 +103,13 @@ fn mount_overlay(
     let mut prepared = prepared.into_iter();
     let layers = prepared.by_ref().take(overlay.lower.len()).collect();
     let kept = overlay.upper.as_deref().zip(overlay.work.as_deref());
-    let locked = |e: Error| match (in_userns, e.kind()) {
-        // Without a word of the kernel's: what lies beneath a mount from outside is not to be seen in here.
-        (true, Kind::Invalid) => {
+    let locked = |e: Error| match e.chain().to_string() {
+        // Without a word of overlay's: what lies beneath a mount from outside is not to be seen in here.
+        text if in_userns && text.ends_with(": fsconfig: Invalid argument") => {
             e.hint("in a user namespace no directory can be a layer that has mounts below it")
+        }
+        text if text.contains("not supported as upperdir") => {
+            e.hint("what is written must lie on a disk's file system or a tmpfs, not on another overlay")
         }
         _ => e,
     };

@@ -95,7 +95,13 @@ struct Way {
 
 pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
     let proc = Proc::open()?;
-    let target = args.target.map(|pid| proc.pid(pid)).transpose()?;
+    let find = |pid| {
+        proc.pid(pid).map_err(|e| match e.kind() {
+            Kind::NotFound => Error::new(Kind::NotFound, format!("enter process `{pid}`: no such process")),
+            _ => e,
+        })
+    };
+    let target = args.target.map(find).transpose()?;
     let way = open(args, &proc, target.as_ref())?;
     if args.follow_context {
         follow_context(&proc, target.as_ref())?;

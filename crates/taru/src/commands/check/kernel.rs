@@ -12,7 +12,7 @@ use taru_sys::caps::{self, Capabilities};
 use taru_sys::fs::{self, CWD, How, OpenFlags, Resolve};
 use taru_sys::mount::{self, OpenTree};
 use taru_sys::ns::Namespaces;
-use taru_sys::{errno, process, seccomp};
+use taru_sys::{errno, process, seccomp, user};
 
 use super::{Finding, State};
 use crate::ns::deputy::Deputy;
@@ -161,7 +161,13 @@ fn id_mapped(proc: &Proc) -> Finding {
     });
     match tried {
         Ok(()) => Finding::yes("mounts", WHAT, "containers share one copy of an image"),
-        Err(e) => Finding::new("mounts", WHAT, State::No, e.chain().to_string()).advice(
+        Err(e) => Finding::new(
+            "mounts",
+            WHAT,
+            State::No,
+            if user::geteuid() == 0 { e.chain().to_string() } else { "only root makes them".to_owned() },
+        )
+        .advice(
             "root, and a file system that can (ext4 and xfs since 5.12, btrfs 5.15, overlay 5.19, tmpfs 6.3)",
         ),
     }
