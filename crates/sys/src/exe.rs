@@ -13,15 +13,19 @@ use crate::{Error, Result};
 ///
 /// The kernel changes the file only once nothing of the old one is mapped (PR_SET_MM_MAP, since 3.18). So what was
 /// never written to is mapped again from `file`, to the same addresses: the same pages of the same inode. What was
-/// written to (data, and addresses that are read-only by now) becomes memory of this process alone, as a copy.
+/// written to (data, and addresses that are read-only by now) becomes memory of this process alone, as a copy. Libraries and
+/// the loader of a dynamic executable are other files, and stay as they are.
 ///
 /// # Errors
-/// ENOENT if no mapping is of that file; EPERM without CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE (5.9) in the own user
-/// namespace; EINVAL of a kernel without CONFIG_CHECKPOINT_RESTORE. The process goes on as it was in either case; its
-/// memory may be mapped from `file` already.
+/// ENOENT if no mapping is known to be of that file: some file systems call their device one thing in stat(2) and another in
+/// /proc/self/maps (btrfs; overlays of older kernels). EACCES if one cannot be read and so not copied, before anything is changed.
+/// EPERM without CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE (5.9) in the own user
+/// namespace; EINVAL of a kernel without CONFIG_CHECKPOINT_RESTORE; EBUSY where something of the old file is mapped that
+/// other processes share. The process goes on as it was in each case; its memory may be mapped from `file` already.
 ///
 /// # One thread
-/// The process must have one thread: another could write to what is being copied.
+/// The process must have one thread, and no handler of signals that writes to its data: another could write to what is being
+/// copied.
 pub fn set_file(file: BorrowedFd<'_>) -> Result<()> {
     let layout = Layout::this()?;
     let stat = fstat(file)?;
@@ -30,17 +34,22 @@ pub fn set_file(file: BorrowedFd<'_>) -> Result<()> {
     if !mappings.iter().any(|m| is_own(&m)) {
         return Err(Error::new("prctl(PR_SET_MM)", "", errno::NOENT));
     }
+    if mappings.iter().filter(is_own).any(|m| !m.is_readable) {
+        return Err(Error::new("prctl(PR_SET_MM)", "", errno::ACCES));
+    }
     for mapping in mappings.iter().filter(is_own) {
         if mapping.is_as_in_its_file() {
-            // SAFETY: `mapping` is this process's, private, and as in its file, which is the same inode as `file`'s.
+            // SAFETY: `mapping` is this process's, private, readable, and as in its file, whose inode is `file`'s.
             unsafe { map_again(mapping, file)? };
         } else {
-            // SAFETY: `mapping` is this process's and private, and its one thread is here.
+            // SAFETY: `mapping` is this process's, private and readable, and its one thread is here.
             unsafe { make_own(mapping)? };
         }
     }
     layout.apply(file)
 }
+
+const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
 
 fn protection(mapping: &Mapping) -> libc::c_int {
     let write = if mapping.is_writable { libc::PROT_WRITE } else { 0 };
@@ -51,12 +60,12 @@ fn protection(mapping: &Mapping) -> libc::c_int {
 /// Puts the same part of `file` in the place of `mapping`.
 ///
 /// # Safety
-/// `mapping` is one of this process, private, and has the bytes that `file` has there.
+/// `mapping` is one of this process, private, readable, and has the bytes that `file` has there.
 unsafe fn map_again(mapping: &Mapping, file: BorrowedFd<'_>) -> Result<()> {
     let at = std::ptr::with_exposed_provenance_mut(mapping.start);
     let flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
     // SAFETY: the kernel replaces the mapping in one step, by one with the same bytes and rights: whoever reads or
-    // executes it, this function included, cannot tell.
+    // executes it, this function included, cannot tell. What it refuses it refuses before it takes the old one away.
     let mapped = unsafe {
         libc::mmap(
             at,
@@ -73,21 +82,21 @@ unsafe fn map_again(mapping: &Mapping, file: BorrowedFd<'_>) -> Result<()> {
 /// Puts a copy of `mapping`, which is of no file, in its place.
 ///
 /// # Safety
-/// `mapping` is one of this process and private, and no other thread writes to it.
+/// `mapping` is one of this process, private and readable, and no other thread writes to it.
 unsafe fn make_own(mapping: &Mapping) -> Result<()> {
     let size = mapping.size();
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: new memory, wherever there is room.
-    let new =
-        unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    let new = unsafe { libc::mmap(std::ptr::null_mut(), size, READ_WRITE, flags, -1, 0) };
     let new = mapped_or_error(new, "mmap")?;
     let old = std::ptr::with_exposed_provenance_mut::<libc::c_void>(mapping.start);
     // SAFETY: from the copy on nothing writes to `old` until `new` stands in its place: no Rust or C function is called
-    // but system calls, which write to thread-local memory alone (errno), and only if they fail. Both are `size` bytes,
-    // readable, and apart. The kernel moves `new` over `old` in one step.
+    // but system calls, which write to thread-local memory alone (errno), and only if they fail: then `new` takes no place.
+    // Both are `size` bytes, readable, and apart. The kernel moves `new` over `old` in one step.
     let done = unsafe {
         std::ptr::copy_nonoverlapping(old.cast::<u8>(), new.cast::<u8>(), size);
-        if mapping.is_writable || libc::mprotect(new, size, protection(mapping)) == 0 {
+        let rights = protection(mapping);
+        if rights == READ_WRITE || libc::mprotect(new, size, rights) == 0 {
             libc::mremap(new, size, size, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, old)
         } else {
             libc::MAP_FAILED

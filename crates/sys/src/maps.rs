@@ -9,6 +9,8 @@ pub(crate) struct Mapping {
     pub start: usize,
     /// The address behind its last.
     pub end: usize,
+    /// Whether it may be read.
+    pub is_readable: bool,
     /// Whether it may be written to now.
     pub is_writable: bool,
     /// Whether it is code.
@@ -61,6 +63,7 @@ fn parse(line: &str) -> Option<Mapping> {
     let mapping = Mapping {
         start: number(start)?,
         end: number(end)?,
+        is_readable: *rights.first()? == b'r',
         is_writable: *rights.get(1)? == b'w',
         is_executable: *rights.get(2)? == b'x',
         offset: number(offset)?,
@@ -78,7 +81,8 @@ mod tests {
         let line = "7fb9ca000000-7fb9ca300000 r-xp 0004a000 fe:01 10059902    /usr/bin/taru-runtime";
         let mapping = parse(line).unwrap();
         assert_eq!((mapping.start, mapping.end), (0x7fb9_ca00_0000, 0x7fb9_ca30_0000));
-        assert_eq!((mapping.is_writable, mapping.is_executable, mapping.offset), (false, true, 0x4a000));
+        assert_eq!((mapping.is_readable, mapping.is_writable), (true, false));
+        assert_eq!((mapping.is_executable, mapping.offset), (true, 0x4a000));
         assert_eq!(mapping.file, Some((0xfe, 1, 10_059_902)));
         assert_eq!(mapping.size(), 0x30_0000);
         assert_eq!(parse("7fb9caf2d000-7fb9caf2f000 rw-p 00000000 00:00 0      [heap]").unwrap().file, None);
