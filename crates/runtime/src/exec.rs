@@ -132,9 +132,11 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     if let Some(groups) = &record.state.resctrl {
         resctrl::join(groups, child.pid)?;
     }
-    link.send(&Message::Go(child.pid.0))?;
-    let terminal = converse(&link, spec, record, &child)?;
+    link.offer(&Message::Go(child.pid.0))?;
+    // While the child works, and not later: until it is reaped it counts as one of the container's processes, of which
+    // there may be a limit.
     drop(stage);
+    let terminal = converse(&link, spec, record, &child)?;
     handover::pid(&child, request.pid_file, request.pidfd_socket)?;
     let terminal = handover::terminal(terminal, console)?;
     undo.commit();

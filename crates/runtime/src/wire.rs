@@ -6,7 +6,7 @@
 //!   │ ── Go ────────────────────────────────────▶ │ joins namespaces, mounts
 //!   │  control groups and their limits            │ ... and waits where it needs them
 //!   │ ── Groups (the way into them) ────────────▶ │ joins, mounts
-//!   │ ◀───────────────────────────── Prepared ─── │
+//!   │ ◀───────────────────────────── Prepared ─── │ only if the host has something to do there:
 //!   │  hooks prestart, createRuntime; devices     │ waits
 //!   │ ── Continue ──────────────────────────────▶ │ hooks createContainer, pivot_root, masks,
 //!   │ ◀──────────── Terminal (its main side) ──── │ terminal, identity
@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use taru_stdx::{Context, Error, Flat, Kind, Result};
 use taru_sys::{errno, fs, socket};
 
-/// The longest message: an error with its hints. Longer ones are cut.
+/// The longest message. An error that is longer with its hints is cut; paths of control groups are not, see [`Groups`].
 const LIMIT: usize = 32 << 10;
 
 /// One thing said. See the drawing in the module's documentation.
@@ -214,7 +214,8 @@ fn encode(message: &Message) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
 }
 
 impl Groups {
-    /// Names and paths in turn, each ended by NUL. A path is as long as the kernel let it be made, and there are a dozen.
+    /// Names and paths in turn, each ended by NUL: a dozen at most, with room for 2500 bytes each. Whoever nests groups deeper
+    /// is told by the one who receives it.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![b'j'];
         for (name, path) in &self.paths {
