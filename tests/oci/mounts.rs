@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use taru_testkit::{Family, Sandbox, sandbox};
@@ -15,7 +15,7 @@ fn source(sandbox: &Sandbox) -> PathBuf {
     dir
 }
 
-fn path(path: &std::path::Path) -> &str {
+fn path(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 
@@ -598,6 +598,26 @@ fn cgroup_mount_with_a_cgroup_namespace() {
         let seen = sandbox.runtime().prints(&bundle);
         assert_eq!(seen.lines().next(), Some("1"));
         assert_eq!(seen.lines().nth(1), Some("/"), "{seen}");
+    });
+}
+
+#[test]
+fn without_a_group_of_its_own_a_container_sees_the_one_it_is_in() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "containers without a control group") {
+            return;
+        }
+        if !Path::new("/sys/fs/cgroup/memory").is_dir() {
+            return sandbox.skip("cgroup v1 (this test is of its mount)");
+        }
+        let bundle = sandbox.bundle().sh("grep :memory: /proc/self/cgroup | cut -d: -f3; \
+            grep ' /sys/fs/cgroup/memory ' /proc/self/mountinfo | cut -d' ' -f4");
+        bundle.write();
+        let run = ["--cgroup-manager", "disabled", "run", "--bundle"];
+        let invocation = sandbox.runtime().invoke(run).arg(bundle.dir()).arg(sandbox.runtime().fresh_id());
+        let output = invocation.output().ok();
+        let seen: Vec<&str> = output.stdout.lines().collect();
+        assert!(seen.len() == 2 && seen[0] == seen[1], "its group, and the root of the mount: {seen:?}");
     });
 }
 

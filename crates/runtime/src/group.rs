@@ -192,6 +192,12 @@ impl Made {
     }
 }
 
+/// For a container that nobody makes a group for: it stays in this process's, and sees that.
+pub(crate) fn stay(host: &Host) -> Result<Groups> {
+    let own = Cgroup::of_process(&host.hierarchy, Pid(std::process::id().cast_signed()))?;
+    Ok(Groups { files: Vec::new(), paths: own.paths() })
+}
+
 /// Opens the group of a record.
 pub fn open(record: &CgroupRecord) -> Result<Cgroup> {
     Cgroup::open(&record.paths)

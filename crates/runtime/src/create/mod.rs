@@ -177,7 +177,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         let made = group.as_ref().or(scope.as_ref());
         state.cgroup = made.map(group::Made::record).unwrap_or_default();
         warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
-        made.map(group::Made::to_join).transpose()?.unwrap_or_default()
+        made.map_or_else(|| group::stay(&host), group::Made::to_join)?
     };
     reservation.save(&state)?;
     link.offer(&Message::Groups(groups))?;

@@ -256,7 +256,7 @@ fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, paths: &BTreeMap<Stri
     Ok(())
 }
 
-/// A container without a group of its own sees what the host process sees, all of it: below a user
+/// A container that could get no group of its own sees what the host process sees, all of it: below a user
 /// namespace a part of it cannot be had.
 fn host_view(plan: &Plan, set: Attr) -> Result<Mount> {
     let path = Path::new("/sys/fs/cgroup");
