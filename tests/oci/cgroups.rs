@@ -244,6 +244,23 @@ fn a_limit_the_kernel_refuses_is_named() {
 }
 
 #[test]
+fn what_fails_leaves_none_of_the_groups_that_it_made() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "removal of the groups above a container's") {
+            return;
+        }
+        let bundle = sandbox.bundle().put("/linux/resources/cpu", json!({ "cpus": "4095" }));
+        let path = bundle.spec["linux"]["cgroupsPath"].as_str().expect("a path").to_owned();
+        let deeper = bundle.put("/linux/cgroupsPath", json!(format!("{path}/deeper/still")));
+        sandbox.runtime().run(&deeper).fails_with("cpuset.cpus");
+        let groups = Path::new("/sys/fs/cgroup");
+        for place in [groups.to_owned(), groups.join("cpuset"), groups.join("unified")] {
+            assert!(!place.join(path.trim_start_matches('/')).exists(), "{path} in {}", place.display());
+        }
+    });
+}
+
+#[test]
 fn update_by_flags() {
     sandbox(|sandbox| {
         if !v1(sandbox, "cpu") {

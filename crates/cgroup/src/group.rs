@@ -20,7 +20,7 @@ pub struct Cgroup {
     pub(crate) v1: Vec<V1Dir>,
     pub(crate) v2: Option<V2Dir>,
     /// Directories that this handle made, outermost first.
-    made: Vec<PathBuf>,
+    pub(crate) made: Vec<PathBuf>,
     /// Whether it is the top of a hierarchy, in one of them at least.
     top: bool,
 }
@@ -102,7 +102,7 @@ impl Cgroup {
         Ok((group, refused))
     }
 
-    /// The second half: the directories of v1. What was made before an error stays: [`Cgroup::remove`] takes it away.
+    /// The second half: the directories of v1. What was made before an error stays, for [`Cgroup::take_back`].
     ///
     /// # Errors
     /// As [`Cgroup::create_permitted`]'s.

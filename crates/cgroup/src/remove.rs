@@ -9,7 +9,7 @@ use taru_sys::errno;
 use taru_sys::fs::CWD;
 
 use crate::Cgroup;
-use crate::dir::Dir;
+use crate::dir::{Dir, remove_made};
 use crate::tree::{remove_below, rmdir};
 
 /// How long dying processes may take to leave. The kernel frees a group only after the last has exited.
@@ -58,6 +58,19 @@ impl Cgroup {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(50));
         }
+    }
+
+    /// As [`Cgroup::remove`], of a group that this handle made, in part at least; and the parents that it made go with it,
+    /// unless somebody has come to use them.
+    ///
+    /// # Errors
+    /// As [`Cgroup::remove`]'s.
+    pub fn take_back(&self) -> Result<()> {
+        if self.is_new() {
+            self.remove()?;
+        }
+        remove_made(&self.made);
+        Ok(())
     }
 
     fn not_removed(&self, e: taru_sys::Error, busy: bool) -> Result<()> {

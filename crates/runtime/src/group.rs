@@ -162,12 +162,11 @@ impl Made {
         Ok(())
     }
 
-    /// Removes the group again, if it was made here.
+    /// Removes again what was made here.
     pub(crate) fn take_back(&self) -> Result<()> {
         match &self.unit {
             Some(unit) => systemd::stop(Instance::for_caller(), unit),
-            None if self.group.is_new() => self.group.remove(),
-            None => Ok(()),
+            None => self.group.take_back(),
         }
     }
 
