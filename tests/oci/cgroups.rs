@@ -109,6 +109,23 @@ fn the_memory_limit_is_enforced() {
 }
 
 #[test]
+fn what_is_copied_into_memory_counts_as_the_containers() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc], "memory limits before the mounts are made") {
+            return;
+        }
+        let bundle = sandbox
+            .bundle()
+            .put("/linux/resources/memory", json!({ "limit": 16_777_216 }))
+            .file("data/large", &"x".repeat(64 << 20), 0o644)
+            .mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+        let output = sandbox.runtime().run(&bundle);
+        assert_ne!(output.status, 0, "{}", output.stdout);
+        sandbox.assert_no_leaks();
+    });
+}
+
+#[test]
 fn cpu_limits() {
     sandbox(|sandbox| {
         if !v1(sandbox, "cpu") {

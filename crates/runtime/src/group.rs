@@ -1,4 +1,5 @@
-//! The container's control group: made before its first process, remembered in its record.
+//! The container's control group: begun before its first process, completed and limited while that mounts, remembered in the
+//! container's record.
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;

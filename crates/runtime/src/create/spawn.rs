@@ -10,14 +10,11 @@ use taru_sys::{errno, fs, signal};
 
 use crate::files::Room;
 use crate::host::Host;
-use crate::init::{self, Gate, Init};
+use crate::init::{self, Gate, Init, Joins};
 use crate::plan::Plan;
 use crate::spec::Spec;
 use crate::wire::Link;
 use crate::{clocks, group, sources, stage};
-
-/// Namespaces that are joined, by the files they were opened as.
-type Joins = Vec<(Namespaces, OwnedFd)>;
 
 /// Clones init; gives it, the link to it, and the stage that made it if there was one. In init this does not return.
 ///
@@ -50,6 +47,7 @@ pub(super) fn spawn(
         room,
         gate,
         preserve_fds,
+        joins_groups_as_caller: joins_groups_as_caller(plan, host),
     };
     let cloned = if plan.namespaces.needs_stage() {
         through_stage(plan, group, joins, &link, init).map(|(child, stage)| (child, Some(stage)))
@@ -59,6 +57,12 @@ pub(super) fn spawn(
     signal::mask(&old_mask);
     let (child, stage) = cloned?;
     Ok((child, link, stage))
+}
+
+/// v1 takes a process only from root or from the user that it is (by the rights of who opened the file, since 5.16), and one
+/// that became root of a user namespace is another.
+fn joins_groups_as_caller(plan: &Plan, host: &Host) -> bool {
+    !host.is_privileged && plan.namespaces.new.contains(Namespaces::USER) && !host.hierarchy.v1.is_empty()
 }
 
 fn open_joins(plan: &Plan) -> Result<Joins> {

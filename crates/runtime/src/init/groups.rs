@@ -1,7 +1,7 @@
 //! Init's control groups, which the host process makes while init mounts.
 //!
-//! Init waits for them where it needs them: at the first mount that shows control groups, or behind the last mount. From
-//! there on all that it does is limited and accounted.
+//! Init waits for them where it needs them: at the first mount that shows control groups, copies content into memory, or is
+//! of a device; or behind the last mount. From there on all that it does is limited and accounted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,6 @@ use taru_cgroup::Joiner;
 use taru_stdx::{Context, Result};
 use taru_sys::ns::{self, Namespaces};
 
-use super::{Joins, enter};
 use crate::plan::Plan;
 use crate::wire::{Link, Message};
 
@@ -18,17 +17,15 @@ use crate::wire::{Link, Message};
 pub(super) struct Groups<'a> {
     link: &'a Link,
     plan: &'a Plan,
-    /// The cgroup namespace to be joined, if there is one.
-    namespace: Joins,
     paths: Option<BTreeMap<String, PathBuf>>,
 }
 
 impl<'a> Groups<'a> {
-    pub(super) fn new(link: &'a Link, plan: &'a Plan, namespace: Joins) -> Groups<'a> {
-        Groups { link, plan, namespace, paths: None }
+    pub(super) fn new(link: &'a Link, plan: &'a Plan) -> Groups<'a> {
+        Groups { link, plan, paths: None }
     }
 
-    /// Gets into the groups and the cgroup namespace, unless that is done. Gives the groups' directories on the host by
+    /// Gets into the groups and a new cgroup namespace, unless that is done. Gives the groups' directories on the host by
     /// hierarchy.
     pub(super) fn join(&mut self) -> Result<&BTreeMap<String, PathBuf>> {
         let paths = match self.paths.take() {
@@ -44,7 +41,6 @@ impl<'a> Groups<'a> {
             other => Err(other),
         })?;
         Joiner::from_files(groups.files).join()?;
-        enter(&self.namespace)?;
         // Not before: the group that this process is in becomes the root of the new namespace.
         if self.plan.namespaces.new.contains(Namespaces::CGROUP) {
             ns::unshare(Namespaces::CGROUP).context(|| "make a cgroup namespace")?;

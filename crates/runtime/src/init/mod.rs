@@ -59,6 +59,8 @@ pub(crate) struct Init<'a> {
     pub gate: Gate,
     /// How many descriptors from 3 on the program gets.
     pub preserve_fds: u32,
+    /// Whether the control groups let this process in only as long as it is still the caller.
+    pub joins_groups_as_caller: bool,
 }
 
 impl Init<'_> {
@@ -110,9 +112,13 @@ pub(crate) fn main(init: Init<'_>) -> ! {
 fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     init.close_others()?;
     *hearer = init.link.as_fd().try_clone_to_owned().ok();
-    let Init { plan, spec, link, joins, sources, root_sources, nodes, room, gate, preserve_fds } = init;
+    let Init { plan, spec, link, joins, sources, root_sources, nodes, room, gate, .. } = init;
     let host_pid = arrive(&link, None)?;
-    let joins = enter_namespaces(plan, joins)?;
+    let mut groups = Groups::new(&link, plan);
+    if init.joins_groups_as_caller {
+        groups.join()?;
+    }
+    enter_namespaces(plan, joins)?;
     terminal::new_session()?;
     join_keyring(plan)?;
     name_host(plan)?;
@@ -121,7 +127,6 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     }
     let null = open_null()?;
     let root = rootfs::mount(plan, root_sources)?;
-    let mut groups = Groups::new(&link, plan, joins);
     let complete_later = mounts::mount_all(plan, &root, sources, &mut groups)?;
     groups.join()?;
     drop(room);
@@ -166,7 +171,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
         &state("created"),
         hooks::Place::Container(None),
     )?;
-    execute(&plan.process, plan.seccomp.as_ref(), last, program, &link, preserve_fds)
+    execute(&plan.process, plan.seccomp.as_ref(), last, program, &link, init.preserve_fds)
 }
 
 /// Makes sure of ending with the host process, gets into control groups that are known already, and waits for the id maps.
@@ -188,10 +193,11 @@ fn continued(message: Message) -> std::result::Result<(), Message> {
     }
 }
 
-/// Enters all but the cgroup namespace, which is given back if it is one to be joined: see [`Groups`].
-fn enter_namespaces(plan: &Plan, joins: Joins) -> Result<Joins> {
-    let (later, joins): (Joins, Joins) = joins.into_iter().partition(|(kind, _)| *kind == Namespaces::CGROUP);
-    enter(&joins)?;
+/// Enters all but a new cgroup namespace, which [`Groups`] makes.
+fn enter_namespaces(plan: &Plan, joins: Joins) -> Result<()> {
+    for (kind, file) in joins {
+        ns::setns(file.as_fd(), kind).context(|| format!("join the {kind} namespace"))?;
+    }
     if plan.namespaces.new.contains(Namespaces::USER) {
         become_root(plan.process.keep_groups)?;
         if !plan.namespaces.time_offsets.is_empty() {
@@ -199,13 +205,7 @@ fn enter_namespaces(plan: &Plan, joins: Joins) -> Result<Joins> {
         }
     }
     // In a joined user namespace the stage became root already.
-    Ok(later)
-}
-
-fn enter(joins: &Joins) -> Result<()> {
-    joins.iter().try_for_each(|(kind, file)| {
-        ns::setns(file.as_fd(), *kind).context(|| format!("join the {kind} namespace"))
-    })
+    Ok(())
 }
 
 /// Root of the user namespace: until now this process has ids that it may not know.

@@ -27,6 +27,9 @@ pub(crate) fn mount_all(
 ) -> Result<Vec<OwnedFd>> {
     let mut later = Vec::new();
     for (n, mount) in plan.mounts.iter().enumerate() {
+        if needs_groups(mount) {
+            groups.join()?;
+        }
         let prepared = sources.iter().position(|(at, _)| *at == n).map(|i| sources.swap_remove(i).1);
         let done = match &mount.kind {
             MountKind::Bind { source, recursive } => bind(root, mount, source, *recursive, prepared),
@@ -39,6 +42,13 @@ pub(crate) fn mount_all(
         done.context(|| describe(mount))?;
     }
     Ok(later)
+}
+
+/// Whether what `mount` takes is to be the container's: the memory of what is copied, and a device that its rules may forbid.
+fn needs_groups(mount: &MountPlan) -> bool {
+    let is_of_device =
+        matches!(&mount.kind, MountKind::Fs { source: Some(source), .. } if source.starts_with('/'));
+    mount.options.tmpcopyup || is_of_device
 }
 
 /// Makes mounts read-only whose content is complete now.
