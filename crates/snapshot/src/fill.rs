@@ -5,7 +5,8 @@
 //! ```
 //! The kernel takes about as long for the one as for the other, and a layer may be nothing but small files. What is on its
 //! way is an open file: whatever becomes of its name meanwhile, linked, replaced or removed, its content goes where it
-//! belongs. The queue is short, so that memory and descriptors are bounded.
+//! belongs. They go in batches, for waking a thread takes as long as filling a file, and the queue is short, so that memory
+//! and descriptors are bounded.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,8 +19,10 @@ use taru_sys::fs::{self, AtFlags};
 
 /// The largest content that is handed over, in bytes: it is copied for that.
 pub(crate) const SMALL: u64 = 64 << 10;
-/// Files on their way.
-const QUEUE: usize = 64;
+/// Files that go at once.
+const BATCH: usize = 32;
+/// Batches on their way.
+const QUEUE: usize = 2;
 
 /// What an open, empty file is to become.
 pub(crate) struct Filling {
@@ -75,20 +78,22 @@ pub(crate) fn refused_owner(e: taru_sys::Error, uid: u32, gid: u32) -> Error {
 
 /// The thread that fills files.
 pub(crate) struct Filler {
-    queue: SyncSender<Filling>,
+    batch: Vec<Filling>,
+    queue: SyncSender<Vec<Filling>>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Filler {
     /// Starts it.
     pub(crate) fn start() -> Filler {
-        let (queue, files) = sync_channel(QUEUE);
-        Filler { queue, thread: std::thread::spawn(move || fill_all(&files)) }
+        let (queue, batches) = sync_channel(QUEUE);
+        Filler { batch: Vec::new(), queue, thread: std::thread::spawn(move || fill_all(&batches)) }
     }
 
     /// Hands a file over. `false` if one before could not be filled: [`Filler::end`] tells why.
-    pub(crate) fn fill(&self, filling: Filling) -> bool {
-        self.queue.send(filling).is_ok()
+    pub(crate) fn fill(&mut self, filling: Filling) -> bool {
+        self.batch.push(filling);
+        self.batch.len() < BATCH || self.queue.send(std::mem::take(&mut self.batch)).is_ok()
     }
 
     /// Waits until all files are filled.
@@ -96,13 +101,15 @@ impl Filler {
     /// # Errors
     /// That of the first that could not be.
     pub(crate) fn end(self) -> Result<()> {
+        // The thread may have ended with an error, which is what is told then.
+        let _ = self.queue.send(self.batch);
         drop(self.queue);
         self.thread.join().map_err(|_| Error::new(Kind::System, "fill files: the thread panicked"))?
     }
 }
 
-fn fill_all(files: &Receiver<Filling>) -> Result<()> {
-    files.iter().try_for_each(|Filling { path, mut file, content, attributes }| {
+fn fill_all(batches: &Receiver<Vec<Filling>>) -> Result<()> {
+    batches.iter().flatten().try_for_each(|Filling { path, mut file, content, attributes }| {
         let filled = file.write_all(&content).context(|| "write its content");
         filled
             .and_then(|()| attributes.set_owner_and_mode(&file))
@@ -127,7 +134,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("taru-fill-{}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
         let (one, two) = (dir.join("one"), dir.join("two"));
-        let filler = Filler::start();
+        let mut filler = Filler::start();
         assert!(filler.fill(filling(File::create(&one).unwrap(), "one")));
         std::fs::rename(&one, &two).unwrap();
         std::fs::write(&one, "another").unwrap();
@@ -141,15 +148,12 @@ mod tests {
 
     #[test]
     fn the_first_error_ends_it() {
-        let filler = Filler::start();
+        let mut filler = Filler::start();
         let read_only = || File::open("/dev/null").unwrap();
         assert!(filler.fill(filling(read_only(), "a")));
         // However many fit into the queue: they are not waited for.
         while filler.fill(filling(read_only(), "b")) {}
         let error = filler.end().unwrap_err();
-        assert_eq!(
-            error.chain().to_string(),
-            "unpack `a`: write its content: Bad file descriptor"
-        );
+        assert_eq!(error.chain().to_string(), "unpack `a`: write its content: Bad file descriptor");
     }
 }

@@ -341,11 +341,12 @@ impl Unpacker {
         }
         let filling =
             Filling { path: path.to_vec(), file, content: small, attributes: self.attributes(entry) };
-        match &self.filler {
-            Some(filler) if filler.fill(filling) => Ok(Kind::File { size, hash: hasher.finalize().into() }),
-            // The error that is reported is the filler's.
-            _ => Err(Error::invalid("a file before it could not be filled")),
+        let goes_on = self.filler.as_mut().is_some_and(|filler| filler.fill(filling));
+        if !goes_on {
+            // The filler's own error is the one that is reported.
+            return Err(Error::invalid("a file before it could not be filled"));
         }
+        Ok(Kind::File { size, hash: hasher.finalize().into() })
     }
 
     fn sparse<R: BufRead>(
