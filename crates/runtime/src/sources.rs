@@ -79,7 +79,8 @@ pub(crate) fn prepare_root(plan: &Plan, host: &Host) -> Result<Vec<Mount>> {
         // A layer is one file system; a root comes with all that is mounted below, which keeps its own ids.
         let mount = open(path, root.overlay.is_none(), false)?;
         if let Some(userns) = &userns {
-            mount.idmap(userns.as_fd(), false).map_err(|e| {
+            let what = || format!("show the files of `{}` to the container's users", path.display());
+            mount.idmap(userns.as_fd(), false).context(what).map_err(|e| {
                 e.hint(
                     "its file system cannot show its files to other users: with `--userns host` it need not",
                 )

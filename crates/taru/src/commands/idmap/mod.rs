@@ -44,13 +44,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
 #[derive(Debug, clap::Args)]
 struct Typed {
     /// Map LENGTH users and groups from INSIDE on to OUTSIDE and on
-    #[arg(long, value_name = "INSIDE:OUTSIDE:LENGTH", value_parser = range)]
+    #[arg(long, value_name = "INSIDE:OUTSIDE[:LENGTH]", value_parser = range)]
     map: Vec<Range>,
     /// Map users only
-    #[arg(long, value_name = "INSIDE:OUTSIDE:LENGTH", value_parser = range)]
+    #[arg(long, value_name = "INSIDE:OUTSIDE[:LENGTH]", value_parser = range)]
     users: Vec<Range>,
     /// Map groups only
-    #[arg(long, value_name = "INSIDE:OUTSIDE:LENGTH", value_parser = range)]
+    #[arg(long, value_name = "INSIDE:OUTSIDE[:LENGTH]", value_parser = range)]
     groups: Vec<Range>,
 }
 
@@ -78,7 +78,7 @@ fn range(text: &str) -> Result<Range> {
     match numbers[..] {
         [inside, outside, length] if length > 0 => Ok(Range::new(inside, outside, length)),
         [inside, outside] => Ok(Range::new(inside, outside, 1)),
-        _ => Err(Error::invalid(format!("parse `{text}` as a map: not INSIDE:OUTSIDE:LENGTH"))),
+        _ => Err(Error::invalid(format!("parse `{text}` as a map: not INSIDE:OUTSIDE[:LENGTH]"))),
     }
 }
 
