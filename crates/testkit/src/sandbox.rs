@@ -270,7 +270,7 @@ fn run_sandboxed(name: &str, runtime: &Path) -> Result<(), String> {
         .env(INSIDE, format!("{marker} {}", runtime.display()))
         .env("TMPDIR", "/run")
         .env("RUST_BACKTRACE", "0")
-        .bound(if is_full() { BOUND * 5 } else { BOUND });
+        .bound(if is_full() { BOUND * 10 } else { BOUND });
     let output = catch_unwind(AssertUnwindSafe(|| invocation.output()));
     leak::thaw_cgroups(&marker);
     leak::remove_cgroups(&marker);
