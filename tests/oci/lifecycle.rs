@@ -28,6 +28,24 @@ fn an_init_that_is_killed_before_it_executes_its_program_is_an_error() {
 }
 
 #[test]
+fn a_container_dies_with_the_parent_if_asked_to() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "run --die-with-parent") {
+            return;
+        }
+        let bundle = sandbox.bundle().sh("echo up; while :; do sleep 1000; done");
+        let run = sandbox.runtime().invoke_run(&bundle, &["--die-with-parent"]);
+        let mut parent = run.under(["sh", "-c", "\"$@\" & wait", "sh"]).spawn();
+        parent.wait_for("up");
+        parent.kill();
+        let _ = parent.wait();
+        let list = || sandbox.runtime().command(["list", "--quiet"]).ok().text().to_owned();
+        eventually("the container is deleted", || list().is_empty());
+        sandbox.assert_no_leaks();
+    });
+}
+
+#[test]
 fn run_passes_output_and_exit_status_on() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().sh("echo out; echo err >&2; exit 7");

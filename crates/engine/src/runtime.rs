@@ -76,6 +76,15 @@ impl Runtime {
         self.words(&[&"--log", &log, &"--log-format", &"json", &"run", &"--bundle", &bundle, &id])
     }
 
+    /// As [`Runtime::run`], of a container that is killed with this process. Another runtime than ours has no word for that.
+    pub(crate) fn run_until_our_end(&self, bundle: &Path, log: &Path, id: &str) -> Vec<OsString> {
+        let mut words = self.run(bundle, log, id);
+        if self.other.is_none() {
+            words.insert(words.len() - 1, "--die-with-parent".into());
+        }
+        words
+    }
+
     /// Calls it for something that takes no input, and returns what it prints.
     ///
     /// # Errors

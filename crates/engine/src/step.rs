@@ -99,7 +99,7 @@ pub fn run<T>(
     after: impl FnOnce(&Engine, &Key, Option<&LayerMaps>) -> Result<T>,
 ) -> Result<(u8, Option<T>)> {
     config.keep = true;
-    // A build that is killed leaves it to the next command, which removes it.
+    // A build that is killed takes the container with it, and leaves the record to the next command, which removes it.
     config.remove = true;
     config.labels.insert(STEP.to_owned(), String::new());
     let record = begin(engine, &config, None, false)?;
@@ -118,7 +118,7 @@ fn execute(engine: &Engine, record: &Record, extras: &Extras, output: &mut dyn F
     let bundle = prepare::bundle(engine, record)?;
     add(engine, record, &bundle, extras)?;
     let log = bundle.join(RUNTIME_LOG);
-    let words = engine.runtime.run(&bundle, &log, &record.id);
+    let words = engine.runtime.run_until_our_end(&bundle, &log, &record.id);
     (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
     let status = follow(&words, &bundle, output)?;
     match runtime::failure(&log) {

@@ -13,7 +13,7 @@ use taru_sys::process::{self, Child, Exit};
 use taru_sys::signal::{self, SignalFd};
 use taru_sys::{errno, fd, tty};
 
-use crate::notify;
+use crate::{ended, notify};
 
 /// How much is carried between terminal and standard streams at a time.
 const CHUNK: usize = 16 << 10;
@@ -39,7 +39,8 @@ impl Drop for Blocked {
 }
 
 /// Stays with `child` until it ends. Signals sent to this process are passed on; orphans that come to
-/// this process are reaped; `terminal` is joined to the standard streams; what `notify` hears is passed on.
+/// this process are reaped; `terminal` is joined to the standard streams; what `notify` hears is passed on;
+/// once `master` has ended, `child` is killed.
 ///
 /// # Errors
 /// Any error of waiting.
@@ -47,6 +48,7 @@ pub(crate) fn attend(
     child: &Child,
     terminal: Option<OwnedFd>,
     mut notify: Option<notify::Relay>,
+    mut master: Option<OwnedFd>,
 ) -> Result<Exit> {
     let signals = SignalFd::new(&signal::Set::full()).context(|| "receive signals")?;
     let mut relay = terminal.map(Relay::new).transpose()?;
@@ -56,11 +58,16 @@ pub(crate) fn attend(
             relay.as_ref().map_or((idle, idle), |r| (r.main_interest(idle), r.input_interest(idle)));
         let pause = relay.as_ref().filter(|r| r.hung_up).map(|_| PAUSE);
         let ready = notify.as_ref().map_or(idle, |n| (n.as_fd(), events::IN));
-        let entries = [(child.pidfd.as_fd(), events::IN), (signals.as_fd(), events::IN), main, input, ready];
-        let [ended, signalled, main, input, ready] = match poll(entries, pause) {
+        let forsaken = master.as_ref().map_or(idle, |m| (m.as_fd(), events::IN));
+        let end = (child.pidfd.as_fd(), events::IN);
+        let entries = [end, (signals.as_fd(), events::IN), main, input, ready, forsaken];
+        let [ended, signalled, main, input, ready, forsaken] = match poll(entries, pause) {
             Err(e) if e.errno() == errno::INTR => continue,
             other => other.context(|| "wait for the process")?,
         };
+        if forsaken & events::IN != 0 && master.take().is_some() {
+            ended::kill(child)?;
+        }
         if (ready != 0 || ended != 0) && notify.as_ref().is_some_and(notify::Relay::pass_on) {
             notify = None;
         }

@@ -28,12 +28,17 @@ pub(crate) fn explain(error: Error, what: &str, init: &Child) -> Error {
     }
 }
 
+/// Kills init.
+pub(crate) fn kill(init: &Child) -> Result<()> {
+    match process::pidfd_send_signal(init.pidfd.as_fd(), signal::SIGKILL) {
+        Err(e) if e.errno() == errno::SRCH => Ok(()),
+        other => other.context(|| "kill the container's init"),
+    }
+}
+
 /// Ends init and reaps it.
 pub(crate) fn end(init: &Child) -> Result<()> {
-    match process::pidfd_send_signal(init.pidfd.as_fd(), signal::SIGKILL) {
-        Err(e) if e.errno() == errno::SRCH => {}
-        other => other.context(|| "kill the container's init")?,
-    }
+    kill(init)?;
     match process::wait_pidfd(init.pidfd.as_fd()) {
         Err(e) if e.errno() == errno::CHILD => Ok(()),
         other => other.map(drop).context(|| "wait for the container's init"),

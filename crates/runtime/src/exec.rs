@@ -140,7 +140,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     handover::pid(&child, request.pid_file, request.pidfd_socket)?;
     let terminal = handover::terminal(terminal, console)?;
     undo.commit();
-    let exit = if request.detach { None } else { Some(attend(&child, terminal, None)?) };
+    let exit = if request.detach { None } else { Some(attend(&child, terminal, None, None)?) };
     Ok(Outcome { exit, warnings })
 }
 

@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub keep: bool,
     /// Leave orphans of the container to somebody else.
     pub no_subreaper: bool,
+    /// Kill the container, in the foreground, when the process that executed this one ends.
+    pub die_with_parent: bool,
 }
 
 /// What became of the container.
@@ -40,13 +42,16 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
         return run_detached(request, options);
     }
     let _blocked = Blocked::all();
+    // By its descriptor: it may end at any time from here on, and its number go to another.
+    let master = options.die_with_parent.then(|| process::pidfd_open(process::getppid()));
+    let master = master.transpose().context(|| "watch the parent process")?;
     if !options.no_subreaper {
         process::set_child_subreaper(true).context(|| "become the reaper of orphans")?;
     }
     let mut created = create::make_attached(request)?;
     let mut warnings = std::mem::take(&mut created.warnings);
     let exit = release(&created, request.notify)
-        .and_then(|relay| attend(&created.init, created.terminal.take(), relay));
+        .and_then(|relay| attend(&created.init, created.terminal.take(), relay, master));
     if exit.is_err() {
         ended::end(&created.init)?;
     }

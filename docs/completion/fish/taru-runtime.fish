@@ -88,6 +88,7 @@ complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand run" -l no-new
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand run" -l no-subreaper -d 'Do not adopt the orphans of the container while waiting for its end'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand run" -s d -l detach -d 'Do not wait: return once the program runs'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand run" -l keep -d 'Do not delete the container after its end'
+complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand run" -l die-with-parent -d 'Kill the container when the process that executed this one ends'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -s p -l process -d 'Take the whole process from FILE, as in config.json; - is standard input' -r -F
 complete -c taru-runtime -n "__fish_taru_runtime_using_subcommand exec" -s u -l user -d 'Run it as this user and group, by number' -r

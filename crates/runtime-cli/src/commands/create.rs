@@ -126,6 +126,9 @@ pub(crate) struct Run {
     /// Do not delete the container after its end
     #[arg(long)]
     keep: bool,
+    /// Kill the container when the process that executed this one ends
+    #[arg(long, conflicts_with = "detach")]
+    die_with_parent: bool,
 }
 
 impl Verb for Create {
@@ -141,8 +144,12 @@ impl Verb for Create {
 
 impl Verb for Run {
     fn run(self, settings: &Settings) -> Result<u8> {
-        let options =
-            RunOptions { detach: self.detach, keep: self.keep, no_subreaper: self.bundle.no_subreaper };
+        let options = RunOptions {
+            detach: self.detach,
+            keep: self.keep,
+            no_subreaper: self.bundle.no_subreaper,
+            die_with_parent: self.die_with_parent,
+        };
         let store = settings.store()?;
         let request = self.bundle.request(&store, settings);
         seal::keep_descriptors(request.preserve_fds)?;

@@ -352,11 +352,17 @@ fn an_ordinary_user_builds() {
 fn a_build_that_is_killed_leaves_whole_records_only() {
     sandbox(|sandbox| {
         let world = World::new(sandbox);
-        let text = World::with_busybox("RUN echo started; sleep 1000\n");
+        let text = World::with_busybox("RUN echo started; sleep 7654321\n");
         world.file("Dockerfile", &text);
         let mut running = world.taru(&["build", "--progress", "plain", "-t", "x", "."]).spawn();
         eventually("the step runs", || running.stderr().contains("| started"));
         running.kill();
+        let sleeps = || {
+            let processes = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+            let mut lines = processes.filter_map(|p| fs::read(p.path().join("cmdline")).ok());
+            lines.any(|line| String::from_utf8_lossy(&line).contains("sleep 7654321"))
+        };
+        eventually("the step ends with the build", || !sleeps());
         // The next command brings it in line: the step's container is gone.
         world.taru(&["ps", "-a"]).output().succeeds();
         let built = world.build(&World::with_busybox("RUN echo other\n"), &["-t", "x"]).ok();
