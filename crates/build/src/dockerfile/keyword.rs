@@ -124,27 +124,8 @@ pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> O
         return None;
     }
     let allowed = if word.len() <= 4 { 1 } else { 2 };
-    let near = names.map(|name| (distance(word, name), name)).filter(|(d, _)| *d <= allowed);
+    let near = names.map(|name| (strsim::osa_distance(word, name), name)).filter(|(d, _)| *d <= allowed);
     near.min_by_key(|(d, _)| *d).map(|(_, name)| name)
-}
-
-/// Edits (insert, remove, replace, swap of neighbours) from one word to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
