@@ -8,9 +8,9 @@
 //! * with the right to mount: the same file through a detached, read-only mount of just that file. Once
 //!   its descriptor is closed the mount is in no namespace, so nobody can reach or change it
 //!   (mount_setattr(2) refuses), and a write through `/proc/PID/exe` fails with EROFS. The kernel takes that
-//!   file for this process's in place of the one it was started from ([`exe::set_file`]), which costs a few
-//!   calls and no copy; where it refuses, the file is executed, which on virtual machines takes longer than
-//!   all else that `exec` does (the C library asks the processor what it can, and each answer is a trap).
+//!   file for this process's in place of the one it was started from ([`exe::set_file`]); where it refuses, the
+//!   file is executed, which took 0.9 ms more on a virtual machine (the C library asks the processor what it
+//!   can, and each answer is a trap).
 //! * without it, where the file is this user's own: a sealed copy in memory.
 //! * without it, where it is not: nothing; the container's root is this user, who may not write to it.
 

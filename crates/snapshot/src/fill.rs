@@ -33,7 +33,7 @@ pub(crate) struct Filling {
     pub attributes: Attributes,
 }
 
-/// What else a file has. Extended attributes are set before.
+/// What else a file has, but for extended attributes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attributes {
     /// User and group, if they are not what a new file has.

@@ -33,8 +33,16 @@ impl<'s> Bounded<'s> {
         Bounded::made(sandbox, |_| Ok(None))
     }
 
+    /// With the store on a disk, and a packed layer of four times its size; in full of twice.
+    pub(crate) fn with_too_large_a_layer(sandbox: &'s Sandbox) -> Option<(Bounded<'s>, Vec<u8>)> {
+        let bounded = Bounded::with_disk(sandbox, sandbox.tries(1, 12) as u64 * (256 << 20))?;
+        let size = sandbox.tries(1, 6) as u64 * (1 << 30);
+        let start = Tar::new().file("large", "", 0o644).claiming(size).unfinished();
+        Some((bounded, bomb(&start, 0, sandbox.tries(16, 96))))
+    }
+
     /// With the store on a disk of this size.
-    pub(crate) fn with_disk(sandbox: &'s Sandbox, bytes: u64) -> Option<Bounded<'s>> {
+    fn with_disk(sandbox: &'s Sandbox, bytes: u64) -> Option<Bounded<'s>> {
         Bounded::made(sandbox, |dir| Disk::ext4(dir, bytes, &[]).map(Some))
     }
 

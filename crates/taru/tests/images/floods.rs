@@ -8,10 +8,10 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taru_testkit::image::{MANIFEST, Pack, Tar, descriptor, digest, index};
+use taru_testkit::image::{MANIFEST, Pack, descriptor, digest, index};
 use taru_testkit::sandbox;
 
-use crate::bounded::{Bounded, GZIP, bomb, image_of};
+use crate::bounded::{Bounded, GZIP, image_of};
 use crate::world::app;
 
 /// A registry that answers `GET PATH` as `answer` says, which is told the registry's name as well: with whatever it writes.
@@ -273,12 +273,7 @@ fn a_wait_for_a_slow_registry_ends_when_interrupted() {
 #[test]
 fn a_layer_that_fills_the_disk_is_taken_back() {
     sandbox(|sandbox| {
-        let Some(bounded) = Bounded::with_disk(sandbox, sandbox.tries(1, 12) as u64 * (256 << 20)) else {
-            return;
-        };
-        let start =
-            Tar::new().file("large", "", 0o644).claiming(sandbox.tries(1, 6) as u64 * (1 << 30)).unfinished();
-        let layer = bomb(&start, 0, sandbox.tries(16, 96));
+        let Some((bounded, layer)) = Bounded::with_too_large_a_layer(sandbox) else { return };
         let (manifest, config) = image_of(&layer, GZIP, &digest(b"never known"));
         let host = registry(move |_, request, stream| {
             let of = |bytes: &[u8]| request.contains(&digest(bytes));

@@ -167,12 +167,7 @@ fn large() -> (Vec<u8>, Built) {
 #[test]
 fn a_layer_that_fills_the_disk_is_taken_back() {
     sandbox(|sandbox| {
-        let Some(bounded) = Bounded::with_disk(sandbox, sandbox.tries(1, 12) as u64 * (256 << 20)) else {
-            return;
-        };
-        let start =
-            Tar::new().file("large", "", 0o644).claiming(sandbox.tries(1, 6) as u64 * (1 << 30)).unfinished();
-        let layer = bomb(&start, 0, sandbox.tries(16, 96));
+        let Some((bounded, layer)) = Bounded::with_too_large_a_layer(sandbox) else { return };
         let path = bounded.dir.join("archive");
         fs::write(&path, with_layer(&layer, GZIP, &digest(b"never known"))).unwrap();
         bounded.is_too_large("load", &|| bounded.taru("load -q", Some(&path)));
