@@ -40,6 +40,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("apache2-utils", "htpasswd: passwords for that registry"),
     ("openssl", "certificates and signatures for the tests of the registry client"),
     ("btrfs-progs", "makes the file system of one driver's tests"),
+    ("erofs-utils", "fsck.erofs: the peer of the writer of erofs images"),
     ("umoci", "a peer that unpacks layers and makes them of trees"),
     ("ca-certificates", "fetching over https"),
     ("dpkg-dev", "unpacks Debian source packages: crun's test suite"),

@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("taru-stdx", &[]),
     ("taru-oci", &["taru-stdx"]),
     ("taru-tar", &["taru-stdx", "taru-oci"]),
+    ("taru-erofs", &["taru-stdx"]),
     ("taru-sys", &["taru-stdx"]),
     ("taru-rootdir", &["taru-stdx", "taru-sys"]),
     ("taru-mount", &["taru-stdx", "taru-sys", "taru-rootdir"]),
