@@ -10,6 +10,9 @@ use taru_sys::mount::{self, Attr};
 /// of its own does it always, or never.
 const OLD_WORDS: [&str; 4] = ["iversion", "noiversion", "acl", "noacl"];
 
+/// The longest value of fsconfig(2).
+pub(crate) const MAX_VALUE: usize = 255;
+
 /// A context for file systems of type `fstype`.
 pub(crate) fn open_context(fstype: &str) -> Result<OwnedFd> {
     match mount::fsopen(fstype) {

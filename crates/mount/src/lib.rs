@@ -1,6 +1,6 @@
 //! Mounts as objects: made unseen, given their attributes, then put in their place in one step.
 //!
-//! * [`Mount`]: a file system, a bind of a tree, an [`Overlay`]; attributes, propagation, id maps.
+//! * [`Mount`]: a file system, an image in a file, a bind of a tree, an [`Overlay`]; attributes, propagation, id maps.
 //! * [`options`]: the words of fstab, runc and crun, typed.
 //! * [`mountinfo`]: what is mounted.
 //! * [`idmap`]: id maps and the user namespaces that carry them.
@@ -27,6 +27,7 @@
 mod context;
 mod filesystem;
 pub mod idmap;
+mod image;
 mod mount;
 pub mod mountinfo;
 pub mod options;

@@ -13,7 +13,7 @@ use taru_sys::fs::{self, CWD, OpenFlags};
 use taru_sys::mount::{self, Attr};
 use taru_sys::{Errno, errno};
 
-use crate::context::{configure, create, failed, told};
+use crate::context::{MAX_VALUE, configure, create, failed, told};
 use crate::mount::Mount;
 
 /// As everywhere, but a step of a mount fails with more than an [`Error`].
@@ -21,8 +21,6 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// `OVL_MAX_STACK`.
 const MAX_LAYERS: usize = 500;
-/// The longest value of fsconfig(2).
-const MAX_VALUE: usize = 255;
 
 /// A directory of an overlay.
 #[derive(Debug, Clone, Copy)]

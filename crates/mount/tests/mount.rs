@@ -258,3 +258,70 @@ fn this_machines_own_table_is_read() {
     let own = taru_sys::fs::fstat(Proc::host().unwrap().as_fd()).unwrap();
     assert!(all.iter().any(|e| Some(e.id) == own.mount_id && e.device == own.device));
 }
+
+#[test]
+fn an_image_in_a_file_is_mounted_without_a_loop_device() {
+    const TEST: &str = "an_image_in_a_file_is_mounted_without_a_loop_device";
+    in_namespaces(OWN, || {
+        let dir = std::env::temp_dir().join(format!("taru-image-{}", std::process::id()));
+        let long = dir.join("n".repeat(200)).join("m".repeat(200));
+        std::fs::create_dir_all(&long).unwrap();
+        let undo = Removed(dir.clone());
+        std::fs::create_dir(dir.join("tree")).unwrap();
+        std::fs::write(dir.join("tree/file"), "content").unwrap();
+        let done =
+            std::process::Command::new("mkfs.erofs").args(["image", "tree"]).current_dir(&dir).output();
+        if !done.is_ok_and(|done| done.status.success()) {
+            return taru_testkit::skip(TEST, "mkfs.erofs (erofs-utils)");
+        }
+        let attributes = Attr::RDONLY | Attr::NODEV | Attr::NOSUID;
+        let mount = match Mount::image(&dir.join("image"), attributes) {
+            Err(e) if e.kind() == Kind::Unsupported => {
+                assert!(e.hints().iter().any(|hint| hint.contains("6.12")), "{e:?}");
+                return taru_testkit::skip(TEST, "erofs from a file (Linux 6.12)");
+            }
+            mount => mount.unwrap(),
+        };
+        let read = |mount: &Mount| mount.root().unwrap().read_bounded("file".as_ref(), 100).unwrap();
+        assert_eq!(read(&mount), b"content");
+        // Nobody sees it, and its file needs no name.
+        let all = || mountinfo::read(&Proc::open().unwrap()).unwrap();
+        assert!(!all().iter().any(|entry| entry.fstype == "erofs"));
+        std::fs::rename(dir.join("image"), long.join("image")).unwrap();
+        assert_eq!(read(&mount), b"content");
+        // A path that no option holds.
+        assert_eq!(read(&Mount::image(&long.join("image"), attributes).unwrap()), b"content");
+        // A layer of an overlay once it is attached, for the container's users.
+        let (_, root) = ground();
+        let at = |name: &str| root.create_dir_all(name.as_ref(), 0o755).unwrap();
+        let range = |outside| vec![Range { inside: 0, outside, length: 1000 }];
+        let maps = IdMaps { uids: range(5000), gids: range(6000) };
+        mount.idmap(idmap::user_namespace(&Proc::open().unwrap(), &maps).unwrap().as_fd(), false).unwrap();
+        let lower = mount.attach(at("lower")).unwrap();
+        let (upper, work) = (at("upper"), at("work"));
+        let mut overlay = Overlay::new(vec![Layer::Fd(lower.as_fd())]);
+        overlay.writable = Some((Layer::Fd(upper.as_fd()), Layer::Fd(work.as_fd())));
+        overlay.mount(Attr::empty()).unwrap().attach(at("root")).unwrap();
+        let stat = std::fs::metadata("/mnt/root/file").unwrap();
+        assert_eq!((stat.uid(), stat.gid()), (5000, 6000));
+        std::fs::write("/mnt/root/file", "new").unwrap();
+        assert_eq!(std::fs::read_to_string("/mnt/upper/file").unwrap(), "new");
+        // What is no image, and what is damaged.
+        for (content, name) in [(&[0_u8; 8192][..], "zeros"), (b"", "empty")] {
+            std::fs::write(dir.join(name), content).unwrap();
+            let error = Mount::image(&dir.join(name), attributes).unwrap_err();
+            assert_eq!(error.kind(), Kind::Invalid, "{name}: {error:?}");
+        }
+        assert_eq!(Mount::image(&dir.join("none"), attributes).unwrap_err().kind(), Kind::NotFound);
+        drop(undo);
+    });
+}
+
+/// A directory that is removed in the end.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -51,6 +51,9 @@ pub mod errno {
     pub const AFNOSUPPORT: Errno = Errno(libc::EAFNOSUPPORT);
     pub const PROTONOSUPPORT: Errno = Errno(libc::EPROTONOSUPPORT);
     pub const TOOBIG: Errno = Errno(libc::E2BIG);
+    pub const NOTBLK: Errno = Errno(libc::ENOTBLK);
+    pub const BADMSG: Errno = Errno(libc::EBADMSG);
+    pub const UCLEAN: Errno = Errno(libc::EUCLEAN);
 }
 
 /// The calling thread's errno.
