@@ -12,8 +12,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use taru_rootdir::RootDir;
-use taru_snapshot::IdMaps;
 use taru_snapshot::attribute::is_kept;
+use taru_snapshot::{IdMaps, Lower};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{Device, FileType, OpenFlags, Stat};
 use taru_sys::{dir, xattr};
@@ -78,9 +78,9 @@ impl Tree {
     /// Layers on disk, the uppermost first. `ids`: what ids inside are outside, on disk.
     ///
     /// # Errors
-    /// As open(2).
-    pub(crate) fn layers(dirs: &[PathBuf], ids: Option<&IdMaps>) -> Result<Tree> {
-        let layers = dirs.iter().map(|dir| RootDir::open(dir)).collect::<Result<_>>()?;
+    /// As [`Lower::open`].
+    pub(crate) fn layers(all: &[Lower], ids: Option<&IdMaps>) -> Result<Tree> {
+        let layers = all.iter().map(Lower::open).collect::<Result<_>>()?;
         Ok(Tree { layers, is_image: true, ids: ids.cloned() })
     }
 
@@ -352,7 +352,7 @@ mod tests {
         std::fs::write(lower.join("d/g"), "g").unwrap();
         symlink("/../../d", lower.join("out")).unwrap();
         symlink("loop", lower.join("loop")).unwrap();
-        let tree = Tree::layers(&[upper, lower], None).unwrap();
+        let tree = Tree::layers(&[Lower::Directory(upper), Lower::Directory(lower)], None).unwrap();
         assert_eq!(tree.read("/out/f", 10).unwrap(), b"new");
         assert_eq!(tree.read("d/../out/g", 10).unwrap(), b"g");
         let node = tree.find(Path::new("out")).unwrap().unwrap();

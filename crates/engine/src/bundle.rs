@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use taru_runtime::spec::{
     BlockIo, Capabilities, Cpu, DeviceRule, Linux, Memory, Mount, Namespace, NamespaceKind, Pids, Process,
     Resources, Rlimit, Root as SpecRoot, Spec, ThrottleDevice, User as SpecUser, VERSION,
@@ -20,7 +20,7 @@ use crate::config::{ContainerConfig, Limits, Net, Root};
 use crate::host_root::HostRoot;
 use crate::idmap::IdMaps;
 use crate::user::User;
-use taru_snapshot::Rootfs;
+use taru_snapshot::{Lower, Rootfs};
 
 /// The annotation that describes the mounts of a root file system: taru-runtime makes them inside the
 /// container's mount namespace, so that the host never has them.
@@ -164,7 +164,7 @@ fn root(config: &ContainerConfig, facts: &Facts<'_>) -> (SpecRoot, Option<String
             }
             Some(Rootfs::Overlay { lower, upper, work }) => json!({
                 "type": "overlay",
-                "lower": lower,
+                "lower": lower.iter().map(layer).collect::<Vec<_>>(),
                 "upper": upper,
                 "work": work,
                 "idmap": idmap,
@@ -190,6 +190,14 @@ fn root(config: &ContainerConfig, facts: &Facts<'_>) -> (SpecRoot, Option<String
     };
     let mount_point = SpecRoot { path: facts.bundle.join("rootfs"), readonly: config.read_only };
     (mount_point, Some(annotation.to_string()))
+}
+
+/// A layer in the annotation.
+fn layer(lower: &Lower) -> Value {
+    match lower {
+        Lower::Directory(path) => json!(path),
+        Lower::Image(image) => json!({ "image": image }),
+    }
 }
 
 fn process(config: &ContainerConfig, facts: &Facts<'_>) -> Process {

@@ -15,7 +15,7 @@ use taru_sys::mount::{Attr, OpenTree, open_tree};
 use taru_sys::ns::Namespaces;
 
 use crate::host::Host;
-use crate::plan::{DevicePlan, MountKind, MountPlan, Plan};
+use crate::plan::{DevicePlan, Lower, MountKind, MountPlan, Plan};
 
 /// The mount of a source, detached.
 pub(crate) fn open(source: &Path, recursive: bool, nofollow: bool) -> Result<Mount> {
@@ -60,24 +60,31 @@ fn cut(plan: &Plan, mount: Mount) -> Result<Mount> {
 }
 
 /// What only the host process can prepare of the root: its directory, or the lower layers of its overlay,
-/// then those of the overlays below. Nothing where init can do it itself.
+/// then those of the overlays below. Nothing where init can do it itself: it could mount images only where it has no user
+/// namespace of its own, so that they are always mounted here.
 pub(crate) fn prepare_root(plan: &Plan, host: &Host) -> Result<Vec<Mount>> {
     let root = &plan.root;
     let shut_out = host.is_privileged && plan.namespaces.has(Namespaces::USER);
-    let mapped: Vec<&Path> = match &root.overlay {
-        Some(overlay) => overlay.lower.iter().map(|p| p.as_path()).collect(),
-        None => vec![&root.path],
-    };
+    let lower = root.overlay.iter().flat_map(|overlay| &overlay.lower);
+    let has_images = lower.clone().any(|lower| matches!(lower, Lower::Image { .. }));
     let inner = root.overlay.iter().flat_map(|o| &o.inner).flat_map(|i| &i.lower);
     let as_they_are: Vec<&Path> = inner.map(|p| p.as_path()).collect();
-    if root.idmap.is_none() && (!shut_out || root.overlay.is_none()) {
+    if root.idmap.is_none() && !has_images && (!shut_out || root.overlay.is_none()) {
         return Ok(Vec::new());
     }
     let userns = root.idmap.as_ref().map(|maps| idmap::user_namespace(&Proc::open()?, maps)).transpose()?;
     let mut prepared = Vec::new();
-    for path in mapped {
-        // A layer is one file system; a root comes with all that is mounted below, which keeps its own ids.
-        let mount = open(path, root.overlay.is_none(), false)?;
+    // A layer is one file system; a root comes with all that is mounted below, which keeps its own ids.
+    let mut mapped: Vec<(&Path, Mount)> = Vec::new();
+    match root.overlay {
+        Some(_) => {
+            for lower in lower {
+                mapped.push((lower.path(), open_lower(lower)?));
+            }
+        }
+        None => mapped.push((&root.path, open(&root.path, true, false)?)),
+    }
+    for (path, mount) in mapped {
         if let Some(userns) = &userns {
             let what = || format!("show the files of `{}` to the container's users", path.display());
             mount.idmap(userns.as_fd(), false).context(what).map_err(|e| {
@@ -92,6 +99,16 @@ pub(crate) fn prepare_root(plan: &Plan, host: &Host) -> Result<Vec<Mount>> {
         prepared.push(open(path, false, false)?);
     }
     Ok(prepared)
+}
+
+/// The mount of a layer, detached. What an overlay shows of it is up to the overlay's own mount.
+fn open_lower(lower: &Lower) -> Result<Mount> {
+    match lower {
+        Lower::Directory(path) => open(path, false, false),
+        Lower::Image { image } => {
+            Mount::image(image, Attr::RDONLY | Attr::NOSUID | Attr::NODEV | Attr::NOEXEC)
+        }
+    }
 }
 
 /// The listed device nodes of a container with a new user namespace, where init can make none: on a file

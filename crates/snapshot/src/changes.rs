@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use taru_mount::idmap::IdMaps;
@@ -13,6 +14,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::driver::Tree;
 use crate::layout::{self, Info, MANIFEST};
+use crate::lower::Lower;
 use crate::store::{Key, Snapshots};
 use crate::worker::{Compared, Job, Output, Report, Root};
 
@@ -78,7 +80,7 @@ impl Snapshots {
         self.count(&path).context(what)
     }
 
-    /// What the files of a layer take.
+    /// What the files of a layer take: an image is one file.
     ///
     /// # Errors
     /// As [`Snapshots::usage`].
@@ -86,7 +88,13 @@ impl Snapshots {
         let dir = layout::layer(&self.dir, chain);
         let what = || format!("count the files of the layer `{chain}`");
         Info::read(&dir).context(what)?;
-        self.count(&dir.join(layout::TREE)).context(what)
+        match Lower::of(&dir) {
+            Lower::Directory(tree) => self.count(&tree).context(what),
+            Lower::Image(image) => {
+                let blocks = std::fs::metadata(&image).context(what)?.blocks();
+                Ok(Usage { bytes: blocks * 512, files: 1 })
+            }
+        }
     }
 
     fn count(&self, path: &Path) -> Result<Usage> {
@@ -152,7 +160,7 @@ impl Snapshots {
         // A user's containers have the ids that the worker has; a whole tree is an id-mapped mount in the container.
         let maps = how.maps.filter(|_| is_host && tree == Compared::Upper);
         let job = Job::Compare { manifests, tree, output };
-        self.run(Root { path: &path, maps }, job, read).context(what)
+        self.run(Root { maps, ..Root::plain(&path) }, job, read).context(what)
     }
 
     /// Starts a worker that writes, reads all it writes, and hears how it ended.
@@ -191,7 +199,8 @@ impl Snapshots {
             dirs => dirs.context(what)?,
         };
         let job = Job::Check { manifests: manifests(&dirs), stacked: self.driver.is_cumulative() };
-        let done = self.run(Root::plain(&dir.join(layout::TREE)), job, |from| {
+        let files = Lower::of(&dir);
+        let done = self.run(Root::of(&files), job, |from| {
             let mut from = BufReader::new(from);
             while let Some(path) = field(&mut from)? {
                 let why = field(&mut from)?.unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use taru_stdx::{Context, Result};
+use taru_stdx::{Context, Error, Result};
+use taru_sys::errno;
 use taru_sys::fs::FileType;
 
 use crate::attribute::{OPAQUE, is_kept};
@@ -22,7 +23,11 @@ pub(crate) fn check(
     };
     let mut next = records()?;
     loop {
-        let found = walk.next()?;
+        // What lies behind is not known then.
+        let found = walk.next().map_err(|e| match is_damage(&e) {
+            true => Error::invalid("walk through the files").because(e),
+            false => e,
+        })?;
         while let Some(missing) =
             next.take_if(|record| found.as_ref().is_none_or(|found| order(&record.path, &found.path).is_lt()))
         {
@@ -36,13 +41,26 @@ pub(crate) fn check(
                 walk.skip();
             }
             Some(record) => {
-                if let Some(why) = difference(&walk, &found, &record)? {
+                let why = match difference(&walk, &found, &record) {
+                    Err(e) if is_damage(&e) => Some("not readable"),
+                    why => why?,
+                };
+                if let Some(why) = why {
                     broken(&found.path, why)?;
                 }
                 next = records()?;
             }
         }
     }
+}
+
+/// Whether the cause lies on the disk: in an image of which bytes are others now, or in the file system itself.
+fn is_damage(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<taru_sys::Error>());
+    cause.is_some_and(|cause| {
+        [errno::IO, errno::UCLEAN, errno::BADMSG, errno::INVAL, errno::NOTSUP, errno::LOOP, errno::RANGE]
+            .contains(&cause.errno())
+    })
 }
 
 fn difference(walk: &Walk, found: &Found, record: &Record) -> Result<Option<&'static str>> {

@@ -5,7 +5,8 @@
 //!   driver                 the driver's name: another one does not find its layers here
 //!   ids                    an ordinary user's maps (crate::ids)
 //!   layers/sha256-HEX/     a layer by its chain id: there, so whole and durable            0700
-//!     tree/                its files
+//!     tree/                its files, or
+//!     image                its files in an image of erofs (the driver `erofs`)              0600
 //!     manifest             what they must be (crate::manifest)
 //!     layer.json           its parent, its diff id, its size
 //!     broken               only if a check found that it is not what it must be (crate::broken)
@@ -31,6 +32,8 @@ pub(crate) const DRIVER: &str = "driver";
 pub(crate) const IDS: &str = "ids";
 /// A layer's files.
 pub(crate) const TREE: &str = "tree";
+/// In place of [`TREE`]: an image of them.
+pub(crate) const IMAGE: &str = "image";
 pub(crate) const MANIFEST: &str = "manifest";
 const INFO: &str = "layer.json";
 

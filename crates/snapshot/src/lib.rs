@@ -1,4 +1,4 @@
-//! Layers and root file systems: unpack, mount, compare, on overlay, directories and btrfs.
+//! Layers and root file systems: unpack, mount, compare, on overlay, images of erofs, directories and btrfs.
 //!
 //! A layer is named by its chain id, a container's root by the container's id. A layer that is there under its name is
 //! whole, verified and durable; it is never changed. Foreign bytes are only read in a disposable child: the program's
@@ -18,6 +18,7 @@ mod ids;
 mod inherit;
 mod layout;
 mod lock;
+mod lower;
 mod manifest;
 mod merge;
 mod name;
@@ -35,6 +36,7 @@ mod worker;
 
 pub use changes::{Broken, Change, ChangeKind, Diff, Usage};
 pub use driver::{Driver, DriverKind, Rootfs, Tree};
+pub use lower::Lower;
 pub use store::{Ids, Key, Snapshots};
 pub use taru_mount::idmap::{IdMaps, Range};
 pub use unpacking::{Blob, Unpack};

@@ -20,6 +20,7 @@ use taru_sys::{errno, xattr};
 use taru_tar::Xattrs;
 
 use crate::layout::{LAYERS, MANIFEST, TREE};
+use crate::lower::Lower;
 use crate::manifest::{Hash, Kind, Lines, Record};
 use crate::name::split;
 use crate::tree::name;
@@ -50,9 +51,15 @@ impl Same {
 
 /// Replaces files of the layer that is made in `staging` by further names of equal files of the layers in `store`.
 pub(crate) fn share(store: &Path, staging: &Path) -> Result<()> {
+    // An image is one file: there is nothing in it to have further names.
+    if Lower::of(staging).is_image() {
+        return Ok(());
+    }
     let layers = store.join(LAYERS);
     let what = || format!("list `{}`", layers.display());
-    let others: Vec<_> = fs::read_dir(&layers).context(what)?.flatten().map(|entry| entry.path()).collect();
+    let mut others: Vec<_> =
+        fs::read_dir(&layers).context(what)?.flatten().map(|entry| entry.path()).collect();
+    others.retain(|other| !Lower::of(other).is_image());
     if others.is_empty() {
         return Ok(());
     }

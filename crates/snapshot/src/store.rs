@@ -11,6 +11,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::driver::{Driver, DriverKind, Rootfs};
 use crate::layout::{self, DRIVER, Info, LAYERS, LOCKS, ROOTS, STAGING, ensure, sync_dir};
+use crate::lower::Lower;
 use crate::staging::{Staging, collect};
 use crate::worker::{WorkerIds, Workers};
 use crate::{ids, inherit};
@@ -65,16 +66,13 @@ impl Snapshots {
     /// Opens the store in `dir`, makes it where it is not there, and removes what processes that died left half done.
     ///
     /// # Errors
-    /// [`Kind::State`] where another driver's layers are in it, or files of ids that are not the user's any more; any error
-    /// of the file system.
+    /// [`Kind::State`] where another driver's layers are in it, or files of ids that are not the user's any more;
+    /// [`Kind::Unsupported`] or [`Kind::Permission`] where a new one would be of a driver that cannot be had here; any error of
+    /// the file system.
     pub fn open(dir: &Path, driver: DriverKind, ids: Ids) -> Result<Snapshots> {
-        fs::create_dir_all(dir).context(|| format!("make the directory `{}`", dir.display()))?;
-        for (name, mode) in [(LAYERS, 0o700), (ROOTS, 0o711), (STAGING, 0o700), (LOCKS, 0o700)] {
-            ensure(&dir.join(name), mode)?;
-        }
         let named = dir.join(DRIVER);
-        match read_bounded(&named, 100) {
-            Ok(name) if name.trim_ascii() == driver.name().as_bytes() => {}
+        let is_new = match read_bounded(&named, 100) {
+            Ok(name) if name.trim_ascii() == driver.name().as_bytes() => false,
             Ok(name) => {
                 let name = name.escape_ascii();
                 return Err(Error::new(
@@ -86,10 +84,18 @@ impl Snapshots {
                     ),
                 ));
             }
-            Err(e) if e.kind() == Kind::NotFound => {
-                replace(&named, driver.name().as_bytes(), 0o600, Sync::Durable)?;
-            }
+            Err(e) if e.kind() == Kind::NotFound => true,
             Err(e) => return Err(e),
+        };
+        if is_new {
+            driver.require(dir, matches!(ids, Ids::Host))?;
+        }
+        fs::create_dir_all(dir).context(|| format!("make the directory `{}`", dir.display()))?;
+        for (name, mode) in [(LAYERS, 0o700), (ROOTS, 0o711), (STAGING, 0o700), (LOCKS, 0o700)] {
+            ensure(&dir.join(name), mode)?;
+        }
+        if is_new {
+            replace(&named, driver.name().as_bytes(), 0o600, Sync::Durable)?;
         }
         let squash = matches!(&ids, Ids::Subordinate(maps)
             if matches!(maps.uids[..], [one] if one.length == 1) || matches!(maps.gids[..], [one] if one.length == 1));
@@ -177,13 +183,13 @@ impl Snapshots {
         inherit::shown(dirs)
     }
 
-    /// The directories that together are what a container over the layer `top` sees first, topmost first: to be stacked
+    /// The layers that together are what a container over the layer `top` sees first, topmost first: to be stacked
     /// by an overlay if there are several.
     ///
     /// # Errors
     /// [`Kind::NotFound`] without the layer.
-    pub fn trees(&self, top: &Digest) -> Result<Vec<PathBuf>> {
-        Ok(self.shown(Some(top))?.into_iter().map(|dir| dir.join(layout::TREE)).collect())
+    pub fn trees(&self, top: &Digest) -> Result<Vec<Lower>> {
+        Ok(self.shown(Some(top))?.iter().map(|dir| Lower::of(dir)).collect())
     }
 
     /// Removes the layer. That nothing stands on it is the caller's to know. One that is not there is no error.

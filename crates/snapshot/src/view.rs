@@ -1,7 +1,9 @@
 //! A file of a root that is not mounted: its directories, seen as overlay shows them when they are stacked.
 //!
-//! No descriptor outlives a look at one directory: hundreds of layers need no more of them than one.
+//! No descriptor outlives a look at one directory, but those of the uppermost images, whose mounts cost more than a call:
+//! hundreds of layers need no more of them than a few.
 
+use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
@@ -13,14 +15,27 @@ use taru_sys::{errno, xattr};
 
 use crate::attribute::OPAQUE;
 use crate::driver::Rootfs;
+use crate::lower::Lower;
 use crate::tree::{MAX_LINKS, is_whiteout};
+
+/// Images that stay mounted from look to look.
+const MOUNTED: usize = 32;
+
+/// A layer.
+struct Layer {
+    files: Lower,
+    /// Whether the handle on it is kept for the next look.
+    stays: bool,
+    /// That handle, once there was a look.
+    opened: OnceCell<RootDir>,
+}
 
 /// A directory as all layers together show it.
 struct Dir<'a> {
     /// Below the root; no part of it is a symbolic link.
     path: PathBuf,
     /// The layers that have it and show through, the topmost first.
-    layers: Vec<&'a Path>,
+    layers: Vec<&'a Layer>,
 }
 
 /// What a name in a directory is.
@@ -41,13 +56,15 @@ impl Rootfs {
     /// [`Kind::NotFound`]; [`Kind::Limit`] if it is larger; [`Kind::Invalid`] for what is no regular file.
     pub fn read_bounded(&self, path: &Path, limit: u64) -> Result<Vec<u8>> {
         let layers = match self {
-            Rootfs::Directory { path } => vec![path.as_path()],
+            Rootfs::Directory { path } => vec![Lower::Directory(path.clone())],
             Rootfs::Overlay { lower, upper, .. } => {
-                std::iter::once(upper).chain(lower).map(PathBuf::as_path).collect()
+                std::iter::once(Lower::Directory(upper.clone())).chain(lower.iter().cloned()).collect()
             }
         };
+        let layers: Vec<Layer> =
+            layers.into_iter().enumerate().map(|(at, files)| Layer::new(at, files)).collect();
         // Of roots there is no mark to be heeded: none of the layers is below one that hides all.
-        let root = Dir { path: PathBuf::new(), layers };
+        let root = Dir { path: PathBuf::new(), layers: layers.iter().collect() };
         read(root, path, limit).context(|| format!("read `{}` of the image", path.display()))
     }
 }
@@ -93,13 +110,34 @@ fn parts(path: &Path) -> Vec<OsString> {
     parts.collect()
 }
 
+impl Layer {
+    fn new(at: usize, files: Lower) -> Layer {
+        Layer { stays: files.is_image() && at <= MOUNTED, files, opened: OnceCell::new() }
+    }
+
+    /// A handle on its files.
+    fn open(&self) -> Result<RootDir> {
+        if !self.stays {
+            return self.files.open();
+        }
+        let root = match self.opened.get() {
+            Some(root) => root,
+            None => {
+                let root = self.files.open()?;
+                self.opened.get_or_init(|| root)
+            }
+        };
+        root.as_fd().try_clone_to_owned().map(RootDir::from_fd).context(|| "keep a layer open")
+    }
+}
+
 impl<'a> Dir<'a> {
     /// What `name` is in here.
     fn look(&self, name: &OsStr) -> Result<Seen<'a>> {
         let path = self.path.join(name);
         let mut having = Vec::new();
         for (at, &layer) in self.layers.iter().enumerate() {
-            let root = RootDir::open(layer)?;
+            let root = layer.open()?;
             let stat = match root.symlink_metadata(&path) {
                 Err(e) if e.kind() == Kind::NotFound => continue,
                 other => other?,

@@ -116,7 +116,7 @@ fn directories_that_are_not_named_keep_the_attributes_of_the_layers_below() {
     assert_eq!(store.prepare(&key, below.as_ref(), (0, 0), true).unwrap_err().kind(), Kind::Exists);
     let Rootfs::Overlay { lower, upper, work } = store.mounts(&key).unwrap() else { panic!() };
     assert_eq!(lower.len(), 3);
-    assert!(lower[0].ends_with("tree") && upper.is_dir() && work.is_dir());
+    assert!(lower[0].path().ends_with("tree") && upper.is_dir() && work.is_dir());
     assert_eq!(std::fs::metadata(&upper).unwrap().mode() & 0o7777, 0o711);
     store.remove(&key).unwrap();
     assert_eq!(store.mounts(&key).unwrap_err().kind(), Kind::NotFound);

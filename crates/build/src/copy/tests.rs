@@ -4,6 +4,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::scratch::Scratch;
+use taru_snapshot::Lower;
 
 struct World {
     _dir: Scratch,
@@ -35,7 +36,7 @@ fn world() -> World {
     symlink("../../../../outside", below.join("up")).unwrap();
     World {
         context: Arc::new(Tree::directory(&context).unwrap()),
-        below: Arc::new(Tree::layers(&[below], None).unwrap()),
+        below: Arc::new(Tree::layers(&[Lower::Directory(below)], None).unwrap()),
         _dir: dir,
     }
 }

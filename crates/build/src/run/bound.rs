@@ -1,6 +1,7 @@
 //! A tree that a RUN mounts: read, so that its content is in the key; on disk as a layer that stands on nothing.
 
 use std::ffi::OsString;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ impl Bound {
         self.assembly.is_some()
     }
 
-    /// Where its files are on disk: a layer, which may be there already; a copy of it if it can be written to.
+    /// Where its files are on disk: a layer, which may be there already; a copy of it if it can be written to, or is an image.
     ///
     /// # Errors
     /// Any error of reading and writing.
@@ -94,12 +95,15 @@ impl Bound {
         let tmp = around.cache.tmp();
         let chain = root::unpack(assembly, None, around.epoch, &images.snapshots, around.lease, &tmp)?;
         let place = Path::new("tree").join(self.file.unwrap_or_default());
-        let dir = images.snapshots.trees(&chain)?.swap_remove(0);
-        if !writable {
-            return kept.path(RootDir::open(&dir)?.resolve(&place)?);
+        let layer = images.snapshots.trees(&chain)?.swap_remove(0);
+        let files = layer.open()?;
+        // From the mount of an image nothing can be bound that nobody has attached (before 6.15).
+        if !writable && !layer.is_image() {
+            return kept.path(files.resolve(&place)?);
         }
         let copy = Scratch::new(&tmp)?;
-        copy_tree(&dir.join("tree"), copy.path(), || "copy what is mounted".to_owned())?;
+        let from = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), files.as_fd().as_raw_fd()));
+        copy_tree(&from.join("tree"), copy.path(), || "copy what is mounted".to_owned())?;
         let handle = RootDir::open(copy.path())?.resolve(&place)?;
         kept.directory(copy);
         kept.path(handle)

@@ -4,14 +4,17 @@
 //! keeps the layers; the collector lets go of it once nothing is mounted there any more, however it was unmounted. It knows
 //! that of its own mount namespace, and of any after the host was restarted.
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use taru_mount::{Attr, Layer, Mount, Overlay, mountinfo};
+use taru_mount::{Attr, Layer, Mount, MountAttr, Overlay, Propagation, change, mountinfo};
 use taru_oci::Platform;
 use taru_rootdir::{Proc, RootDir};
+use taru_snapshot::Lower;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::mount::{UmountFlags, umount2};
+use taru_sys::ns::{Namespaces, unshare};
 
 use super::progress::Progress;
 use super::{Images, MOUNT_HOLD as HOLD, broken, find};
@@ -47,7 +50,7 @@ pub fn mount(
     let layers = images.snapshots.ancestors(&top)?;
     let hold = || images.content.hold(&name, std::slice::from_ref(&found.target.digest), &layers);
     hold()?;
-    let attached = stack(&images.snapshots.trees(&top)?)
+    let attached = stack(&images.snapshots.trees(&top)?, &dir)
         .and_then(|mount| mount.attach(RootDir::open(&dir)?.as_fd()).map(drop))
         .context(what);
     match attached {
@@ -63,18 +66,60 @@ fn here(engine: &Engine) -> Result<String> {
     Ok(format!("{}.{}", engine.starter.boot, namespace.ino()))
 }
 
-/// The detached, read-only mount of these directories, topmost first.
-fn stack(trees: &[PathBuf]) -> Result<Mount> {
-    let attributes = Attr::RDONLY | Attr::NODEV | Attr::NOSUID;
-    if let [only] = trees {
+/// What the mount, and each of its layers, may be used for.
+const ATTRIBUTES: Attr = Attr::RDONLY.union(Attr::NODEV).union(Attr::NOSUID);
+
+/// The detached, read-only mount of these layers, topmost first; to be attached to `dir`.
+fn stack(layers: &[Lower], dir: &Path) -> Result<Mount> {
+    match layers {
         // An overlay wants two layers, or one that can be written to.
-        let mount = Mount::bind(RootDir::open(only)?.as_fd(), false)?;
-        mount.attributes(attributes, Attr::default(), false)?;
-        return Ok(mount);
+        [only] => layer(only),
+        _ if layers.iter().any(Lower::is_image) => aside(|| stack_images(layers, dir)),
+        _ => overlay(layers.iter().map(|layer| Layer::Path(layer.path())).collect()),
     }
-    let mut overlay = Overlay::new(trees.iter().map(|tree| Layer::Path(tree)).collect());
+}
+
+/// The detached mount of a layer.
+fn layer(lower: &Lower) -> Result<Mount> {
+    match lower {
+        Lower::Directory(path) => {
+            let mount = Mount::bind(RootDir::open(path)?.as_fd(), false)?;
+            mount.attributes(ATTRIBUTES, Attr::default(), false)?;
+            Ok(mount)
+        }
+        Lower::Image(path) => Mount::image(path, ATTRIBUTES),
+    }
+}
+
+fn overlay(lower: Vec<Layer<'_>>) -> Result<Mount> {
+    let mut overlay = Overlay::new(lower);
     overlay.options = vec![("userxattr", None)];
-    overlay.mount(attributes)
+    overlay.mount(ATTRIBUTES)
+}
+
+/// Runs `act` in a mount namespace of its own, a copy of this one from which nothing comes back: a thread of its own, as
+/// threads do not share what one of them enters.
+fn aside<T: Send>(act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let inside = || {
+        unshare(Namespaces::MOUNT).context(|| "make a mount namespace")?;
+        let private = MountAttr { propagation: Some(Propagation::Private), ..MountAttr::default() };
+        change(RootDir::open(Path::new("/"))?.as_fd(), &private, true)?;
+        act()
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(inside).join());
+    ended.map_err(|_| Error::new(Kind::System, "work in a mount namespace: the thread panicked"))?
+}
+
+/// An overlay takes layers that are attached, in its maker's mount namespace: theirs is one that ends with this. What holds
+/// them then are copies of the overlay's own.
+fn stack_images(layers: &[Lower], dir: &Path) -> Result<Mount> {
+    let room = Mount::fs("tmpfs", Some("taru"), &[("mode", Some("0700"))], Attr::default())?;
+    let room = RootDir::from_fd(room.attach(RootDir::open(dir)?.as_fd())?);
+    let mut attached = Vec::new();
+    for (n, lower) in layers.iter().enumerate() {
+        attached.push(layer(lower)?.attach(room.create_dir_all(Path::new(&n.to_string()), 0o700)?)?);
+    }
+    overlay(attached.iter().map(|mount| Layer::Fd(mount.as_fd())).collect())
 }
 
 /// Unmounts what [`mount`] mounted on `dir`.

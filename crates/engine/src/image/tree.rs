@@ -5,7 +5,7 @@ use std::path::Path;
 use taru_mount::idmap::Range;
 use taru_oci::Digest;
 use taru_runtime::spec::IdMapping;
-use taru_snapshot::{DriverKind, IdMaps as LayerMaps, Ids, Key, Rootfs, Snapshots};
+use taru_snapshot::{DriverKind, IdMaps as LayerMaps, Ids, Key, Lower, Rootfs, Snapshots};
 use taru_stdx::{Error, Kind, Result};
 
 use super::HOLD;
@@ -79,7 +79,7 @@ pub(crate) fn prepare(
         // An image without layers: an overlay wants one below all the same.
         let empty = upper.with_file_name("empty");
         crate::dirs::ensure(&empty)?;
-        lower.push(empty);
+        lower.push(Lower::Directory(empty));
     }
     Ok(tree)
 }

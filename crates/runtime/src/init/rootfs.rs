@@ -113,14 +113,16 @@ fn mount_overlay(
         }
         _ => e,
     };
-    let root = writer.mount("root", &overlay.lower, layers, kept).map_err(locked)?;
+    let lower = overlay.lower.iter().map(plan::Lower::path).collect();
+    let root = writer.mount("root", lower, layers, kept).map_err(locked)?;
     let over = scratch.as_ref().unwrap_or(dir);
     let root = RootDir::from_fd(root.attach(over.as_fd())?);
     for (n, inner) in overlay.inner.iter().enumerate() {
         let what = || format!("mount an overlay on `{}`", inner.at.display());
         let layers = prepared.by_ref().take(inner.lower.len()).collect();
         let kept = inner.upper.as_deref().zip(inner.work.as_deref());
-        let mount = writer.mount(&n.to_string(), &inner.lower, layers, kept).map_err(locked).context(what)?;
+        let lower = inner.lower.iter().map(PathBuf::as_path).collect();
+        let mount = writer.mount(&n.to_string(), lower, layers, kept).map_err(locked).context(what)?;
         mount.attributes(Attr::NOSUID | Attr::NODEV, Attr::default(), false).context(what)?;
         mount.attach(root.create_dir_all(&inner.at, 0o755)?).context(what)?;
     }
@@ -135,11 +137,11 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// An overlay of `lower`; by the mounts that were prepared of them if they were.
+    /// An overlay of `lower`; by the mounts that were prepared of them if they were, as those of images are.
     fn mount(
         &self,
         name: &str,
-        lower: &[PathBuf],
+        lower: Vec<&Path>,
         prepared: Vec<Mount>,
         kept: Option<(&Path, &Path)>,
     ) -> Result<Mount> {
@@ -172,7 +174,7 @@ impl Writer<'_> {
             (None, None) => return Err(Error::new(Kind::System, "mount an overlay: nowhere to write to")),
         };
         if prepared.is_empty() {
-            return mount_layers(lower.iter().map(|path| Layer::Path(path)).collect(), writable, &options);
+            return mount_layers(lower.into_iter().map(Layer::Path).collect(), writable, &options);
         }
         // Attached first: to overlay, a detached mount is not ours but the user namespace's that made it (EPERM).
         let scratch =

@@ -32,7 +32,7 @@ pub use problems::Problems;
 pub(crate) use process::list_to_mask;
 pub use process::{CapabilityPlan, ProcessPlan};
 pub use resctrl::ResctrlPlan;
-pub use root::{Overlay, ROOTFS_ANNOTATION, RootPlan};
+pub use root::{Lower, Overlay, ROOTFS_ANNOTATION, RootPlan};
 
 /// What the caller of `create` chose beside the document.
 #[derive(Debug, Clone, Default)]

@@ -52,7 +52,7 @@ struct Bind {
 #[serde(deny_unknown_fields)]
 pub struct Overlay {
     /// Read-only layers, topmost first; absolute.
-    pub lower: Vec<PathBuf>,
+    pub lower: Vec<Lower>,
     /// Where changes go; absent means a private tmpfs that vanishes with the container.
     #[serde(default)]
     pub upper: Option<PathBuf>,
@@ -75,13 +75,34 @@ pub struct Overlay {
     pub inner: Vec<Inner>,
 }
 
+/// A read-only layer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Lower {
+    /// A directory.
+    Directory(PathBuf),
+    /// A file that is an image of erofs, to be mounted.
+    Image {
+        /// The file.
+        image: PathBuf,
+    },
+}
+
+impl Lower {
+    /// The directory, or the file of the image.
+    pub fn path(&self) -> &Path {
+        let (Lower::Directory(path) | Lower::Image { image: path }) = self;
+        path
+    }
+}
+
 /// An overlay on a directory of the root. Its layers are not id-mapped.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inner {
     /// The directory, absolute in the container.
     pub at: PathBuf,
-    /// As [`Overlay::lower`].
+    /// Directories, as in [`Overlay::lower`].
     pub lower: Vec<PathBuf>,
     /// As [`Overlay::upper`].
     #[serde(default)]
@@ -165,9 +186,11 @@ fn annotation(text: &str, problems: &mut Problems) -> Option<Annotation> {
         }
     };
     if let Annotation::Overlay(overlay) = &annotation {
-        check_layers(&what, (&overlay.lower, &overlay.upper, &overlay.work), problems);
+        let lower = overlay.lower.iter().map(Lower::path).collect();
+        check_layers(&what, (lower, &overlay.upper, &overlay.work), problems);
         for inner in &overlay.inner {
-            check_layers(&what, (&inner.lower, &inner.upper, &inner.work), problems);
+            let lower = inner.lower.iter().map(PathBuf::as_path).collect();
+            check_layers(&what, (lower, &inner.upper, &inner.work), problems);
             if !inner.at.is_absolute() {
                 problems.invalid(format!("{what}: `{}` is not an absolute path", inner.at.display()));
             }
@@ -176,10 +199,11 @@ fn annotation(text: &str, problems: &mut Problems) -> Option<Annotation> {
     Some(annotation)
 }
 
-type Layers<'a> = (&'a [PathBuf], &'a Option<PathBuf>, &'a Option<PathBuf>);
+type Layers<'a> = (Vec<&'a Path>, &'a Option<PathBuf>, &'a Option<PathBuf>);
 
 fn check_layers(what: &str, (lower, upper, work): Layers<'_>, problems: &mut Problems) {
-    for path in lower.iter().chain(upper).chain(work).filter(|p| !p.is_absolute()) {
+    let written = upper.iter().chain(work).map(PathBuf::as_path);
+    for path in lower.iter().copied().chain(written).filter(|p| !p.is_absolute()) {
         problems.invalid(format!("{what}: `{}` is not an absolute path", path.display()));
     }
     if lower.is_empty() {
@@ -226,6 +250,10 @@ mod tests {
         );
         let Some(Annotation::Overlay(overlay)) = annotation else { panic!("no overlay") };
         assert!(ok && overlay.lower.len() == 2 && overlay.inner[0].at == Path::new("/etc") && !overlay.idmap);
+        let (annotation, ok) = parse(r#"{"type":"overlay","lower":["/a",{"image":"/b"}]}"#);
+        let Some(Annotation::Overlay(overlay)) = annotation else { panic!("no overlay") };
+        let expected = [Lower::Directory("/a".into()), Lower::Image { image: "/b".into() }];
+        assert!(ok && overlay.lower == expected);
         let (annotation, ok) = parse(r#"{"type":"bind","idmap":true}"#);
         assert!(ok && matches!(annotation, Some(Annotation::Bind(Bind { idmap: true }))));
         for bad in [
@@ -234,6 +262,9 @@ mod tests {
             r#"{"type":"overlay"}"#,
             r#"{"type":"overlay","lower":[]}"#,
             r#"{"type":"overlay","lower":["a"]}"#,
+            r#"{"type":"overlay","lower":[{"image":"a"}]}"#,
+            r#"{"type":"overlay","lower":[{"image":"/a","of":"b"}]}"#,
+            r#"{"type":"overlay","lower":["/a"],"inner":[{"at":"/etc","lower":[{"image":"/b"}]}]}"#,
             r#"{"type":"overlay","lower":["/a"],"upper":"/u"}"#,
             r#"{"type":"overlay","lower":["/a"],"inner":[{"at":"etc","lower":["/b"]}]}"#,
             r#"{"type":"overlay","lower":["/a"],"uper":"/u"}"#,

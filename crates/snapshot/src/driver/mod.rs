@@ -5,6 +5,7 @@
 
 mod btrfs;
 mod directory;
+mod erofs;
 mod overlay;
 mod whole;
 
@@ -14,8 +15,10 @@ use taru_stdx::Result;
 
 use btrfs::Btrfs;
 use directory::Directory;
+use erofs::Erofs;
 use overlay::Overlay;
 
+use crate::lower::Lower;
 use crate::worker::Workers;
 
 /// Where a layer's changes are unpacked in a tree that holds what is below, too.
@@ -26,6 +29,8 @@ const CHANGES: &str = ".taru-changes";
 pub enum DriverKind {
     /// Layers are stacked by the kernel's overlay file system.
     Overlay,
+    /// As that, but a layer is one file, an image of erofs; for root, on Linux 6.12 or later.
+    Erofs,
     /// Layers and containers are whole copies; content is shared where the file system can.
     Directory,
     /// Layers and containers are subvolumes of btrfs.
@@ -37,6 +42,7 @@ impl DriverKind {
     pub fn name(self) -> &'static str {
         match self {
             DriverKind::Overlay => "overlay",
+            DriverKind::Erofs => "erofs",
             DriverKind::Directory => "dir",
             DriverKind::Btrfs => "btrfs",
         }
@@ -46,6 +52,7 @@ impl DriverKind {
     pub(crate) fn driver(self) -> Box<dyn Driver> {
         match self {
             DriverKind::Overlay => Box::new(Overlay),
+            DriverKind::Erofs => Box::new(Erofs),
             DriverKind::Directory => Box::new(Directory),
             DriverKind::Btrfs => Box::new(Btrfs),
         }
@@ -74,11 +81,23 @@ impl DriverKind {
         DriverKind::named(&name).map(Some).ok_or_else(unknown)
     }
 
+    /// Whether a store of it can be made in `dir`, which need not be there yet; one whose files have the host's ids, or a user's.
+    ///
+    /// # Errors
+    /// [`taru_stdx::Kind::Unsupported`] where the kernel or the file system cannot; [`taru_stdx::Kind::Permission`] where this
+    /// user cannot.
+    pub(crate) fn require(self, dir: &Path, is_host: bool) -> Result<()> {
+        match self {
+            DriverKind::Erofs => erofs::require(dir, is_host),
+            DriverKind::Overlay | DriverKind::Directory | DriverKind::Btrfs => Ok(()),
+        }
+    }
+
     /// Removes what is no plain directory of it; `false` for what is.
     pub(crate) fn special(self) -> fn(&Path) -> bool {
         match self {
             DriverKind::Btrfs => btrfs::remove,
-            DriverKind::Overlay | DriverKind::Directory => |_| false,
+            DriverKind::Overlay | DriverKind::Erofs | DriverKind::Directory => |_| false,
         }
     }
 }
@@ -89,7 +108,7 @@ pub enum Rootfs {
     /// An overlay, to be mounted with `userxattr`: that is how layers are marked, and how what a container changed is read.
     Overlay {
         /// The layers, the topmost first.
-        lower: Vec<PathBuf>,
+        lower: Vec<Lower>,
         /// What the container changes.
         upper: PathBuf,
         /// Overlay's own directory beside it.

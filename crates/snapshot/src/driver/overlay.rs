@@ -1,7 +1,7 @@
 //! The kernel's overlay: a layer is the tree of its own changes, a container two directories.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use taru_stdx::{Context, Result};
@@ -9,6 +9,7 @@ use taru_sys::fs::{AtFlags, CWD, utimensat};
 
 use super::{Driver, Rootfs, Tree};
 use crate::layout::{TREE, ensure};
+use crate::lower::Lower;
 use crate::worker::Workers;
 
 /// The driver.
@@ -39,18 +40,17 @@ impl Driver for Overlay {
         }
         // The root's own attributes are those of the upper directory.
         if let Some(top) = layers.first() {
-            let root = fs::metadata(top.join(TREE)).context(what)?;
+            let root = Lower::of(top).open().and_then(|root| root.metadata(Path::new("/"))).context(what)?;
             let upper = dir.join(UPPER);
-            fs::set_permissions(&upper, Permissions::from_mode(root.mode() & 0o7777)).context(what)?;
-            let time = (root.mtime(), root.mtime_nsec() as u32);
-            utimensat(CWD, &upper, time, time, AtFlags::empty()).context(what)?;
+            fs::set_permissions(&upper, Permissions::from_mode(root.permissions())).context(what)?;
+            utimensat(CWD, &upper, root.mtime, root.mtime, AtFlags::empty()).context(what)?;
         }
         Ok(())
     }
 
     fn mounts(&self, dir: &Path, layers: &[PathBuf]) -> Rootfs {
         Rootfs::Overlay {
-            lower: layers.iter().map(|layer| layer.join(TREE)).collect(),
+            lower: layers.iter().map(|layer| Lower::of(layer)).collect(),
             upper: dir.join(UPPER),
             work: dir.join(WORK),
         }

@@ -107,15 +107,26 @@ const CALLS: &[&str] = &[
 /// Bytes of private memory: twice what it should ever need.
 const MEMORY: u64 = 128 << 20;
 
-/// Makes `root` the root of this process, in its own mount namespace. Nothing lies above it. `shift` maps the ids that
-/// files have there to those that are seen.
-pub(super) fn enter(root: &Path, shift: Option<(Map, Map)>, read_only: bool) -> Result<OwnedFd> {
-    let what = || "make the directory the worker's root";
+/// Makes `root`, a directory or an image, the root of this process, in its own mount namespace. Nothing lies above it.
+/// `shift` maps the ids that files have there to those that are seen.
+pub(super) fn enter(
+    root: &Path,
+    is_image: bool,
+    shift: Option<(Map, Map)>,
+    read_only: bool,
+) -> Result<OwnedFd> {
+    let what = || "make it the worker's root";
     let host = fs::openat(CWD, Path::new("/"), OpenFlags::PATH | OpenFlags::DIRECTORY, 0).context(what)?;
     let private = MountAttr { propagation: Some(Propagation::Private), ..MountAttr::default() };
     change(host.as_fd(), &private, true).context(what)?;
-    let root = fs::openat(CWD, root, OpenFlags::PATH | OpenFlags::DIRECTORY, 0).context(what)?;
-    let mount = Mount::bind(root.as_fd(), false).context(what)?;
+    // An image, a file, is mounted over the directory that it lies in.
+    let at = if is_image { root.parent().unwrap_or(root) } else { root };
+    let at = fs::openat(CWD, at, OpenFlags::PATH | OpenFlags::DIRECTORY, 0).context(what)?;
+    let mount = match is_image {
+        true => Mount::image(root, Attr::default()),
+        false => Mount::bind(at.as_fd(), false),
+    }
+    .context(what)?;
     // In a user namespace restrictions of the host's mount cannot be taken away, only added to.
     let mut attributes = Attr::NOSUID | Attr::NODEV | Attr::NOEXEC;
     if read_only {
@@ -129,7 +140,7 @@ pub(super) fn enter(root: &Path, shift: Option<(Map, Map)>, read_only: bool) -> 
         let users = user_namespace(&Proc::open()?, &maps).context(what)?;
         mount.idmap(users.as_fd(), false).context(what)?;
     }
-    let root = mount.attach(root).context(what)?;
+    let root = mount.attach(at).context(what)?;
     fs::fchdir(root.as_fd()).context(what)?;
     let here = Path::new(".");
     match fs::pivot_root(here, here) {

@@ -13,6 +13,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 
 use super::ARGV0;
 use super::wire::{Job, Order, Report, Start, Users, receive, send};
+use crate::lower::Lower;
 
 /// Whose ids the child has.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(crate) enum WorkerIds {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Root<'a> {
     pub(crate) path: &'a Path,
+    /// Whether that is no directory but an image of erofs, which the child mounts.
+    pub(crate) is_image: bool,
     /// The maps of the container that its files' ids are of: they are seen as the container sees them.
     pub(crate) maps: Option<&'a IdMaps>,
 }
@@ -34,7 +37,12 @@ pub(crate) struct Root<'a> {
 impl<'a> Root<'a> {
     /// As it is.
     pub(crate) fn plain(path: &'a Path) -> Root<'a> {
-        Root { path, maps: None }
+        Root { path, is_image: false, maps: None }
+    }
+
+    /// The files of a layer.
+    pub(crate) fn of(lower: &'a Lower) -> Root<'a> {
+        Root { is_image: lower.is_image(), ..Root::plain(lower.path()) }
     }
 }
 
@@ -74,8 +82,9 @@ impl Worker {
         };
         let map = |map: &[Range]| map.iter().map(|r| (r.outside, r.inside, r.length)).collect();
         let shift = root.maps.map(|maps| (map(&maps.uids), map(&maps.gids)));
+        let is_image = root.is_image;
         let root = root.path.as_os_str().as_bytes().to_vec();
-        let start = Start { job, users, root, shift }.to_file().context(what)?;
+        let start = Start { job, users, root, is_image, shift }.to_file().context(what)?;
         let all: Vec<_> = std::iter::once(start.as_fd()).chain(fds.iter().copied()).collect();
         send(worker.socket.as_fd(), &Order::Start, &all).context(what)?;
         if let WorkerIds::Mapped(maps) = ids {

@@ -61,7 +61,7 @@ fn stage(socket: BorrowedFd<'_>) -> Result<u8> {
     if !matches!(order, Order::Start) || fds.is_empty() {
         return Err(unexpected());
     }
-    let Start { job, users, root, shift } = Start::from_file(&File::from(fds.remove(0)))?;
+    let Start { job, users, root, is_image, shift } = Start::from_file(&File::from(fds.remove(0)))?;
     if users == Users::Mapped {
         ns::unshare(Namespaces::USER).context(|| "make a user namespace")?;
         send(socket, &Report::NeedsMaps, &[])?;
@@ -82,7 +82,7 @@ fn stage(socket: BorrowedFd<'_>) -> Result<u8> {
         Namespaces::MOUNT | Namespaces::NETWORK | Namespaces::PID | Namespaces::IPC | Namespaces::UTS;
     let how = Clone { namespaces, ..Clone::default() };
     let Some(child) = process::clone3(&how).context(|| "make the worker")? else {
-        let code = match work(socket, &root, shift, job, fds) {
+        let code = match work(socket, (&root, is_image), shift, job, fds) {
             Ok(()) => 0,
             Err(error) => {
                 let _ = send(socket, &Report::failed(&error), &[]);
@@ -108,7 +108,7 @@ fn unexpected() -> Error {
 /// *worker*: in its namespaces, confined to the directory `root`.
 fn work(
     socket: BorrowedFd<'_>,
-    root: &[u8],
+    (root, is_image): (&[u8], bool),
     shift: Option<(Map, Map)>,
     job: Job,
     fds: Vec<OwnedFd>,
@@ -123,7 +123,8 @@ fn work(
         Job::Copy { source } => Some(confine::view(Path::new(OsStr::from_bytes(source)))?),
         _ => None,
     };
-    let root = confine::enter(Path::new(OsStr::from_bytes(root)), shift, !manifests.is_empty())?;
+    let root = Path::new(OsStr::from_bytes(root));
+    let root = confine::enter(root, is_image, shift, !manifests.is_empty())?;
     confine::confine(root.as_fd(), source.as_ref().map(OwnedFd::as_fd), rights(&job))?;
     let mut files = fds.into_iter().map(File::from);
     let mut next = || files.next().ok_or_else(unexpected);

@@ -73,6 +73,8 @@ pub(crate) struct Start {
     /// The path of the directory that becomes the worker's root: a descriptor would be one of our mount namespace, of which the
     /// worker's can bind nothing.
     pub(crate) root: Vec<u8>,
+    /// Whether that is an image of erofs, which the worker mounts, and no directory.
+    pub(crate) is_image: bool,
     /// The ids (of users, of groups) that files have there, and those that the worker sees.
     pub(crate) shift: Option<(Map, Map)>,
 }

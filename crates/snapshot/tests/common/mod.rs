@@ -238,13 +238,28 @@ fn describe_into(
     }
 }
 
+/// Where the files of a layer are: of an image, where it is mounted, beside `at`.
+fn attached(lower: &taru_snapshot::Lower, at: &Path, n: usize) -> PathBuf {
+    use taru_mount::{Attr, Mount};
+    match lower {
+        taru_snapshot::Lower::Directory(path) => path.clone(),
+        taru_snapshot::Lower::Image(path) => {
+            let beside = at.with_extension(n.to_string());
+            std::fs::create_dir_all(&beside).unwrap();
+            Mount::image(path, Attr::RDONLY).unwrap().attach(File::open(&beside).unwrap()).unwrap();
+            beside
+        }
+    }
+}
+
 /// Mounts what a container's root is made of, and returns where. To be called in a mount namespace of its own.
 pub(crate) fn mount(rootfs: &taru_snapshot::Rootfs, at: &Path) -> PathBuf {
     use taru_mount::{Attr, Layer, Overlay};
     match rootfs {
         taru_snapshot::Rootfs::Directory { path } => path.clone(),
         taru_snapshot::Rootfs::Overlay { lower, upper, work } => {
-            let mut overlay = Overlay::new(lower.iter().map(|path| Layer::Path(path)).collect());
+            let layers: Vec<_> = (0..).zip(lower).map(|(n, lower)| attached(lower, at, n)).collect();
+            let mut overlay = Overlay::new(layers.iter().map(|path| Layer::Path(path)).collect());
             overlay.writable = Some((Layer::Path(upper), Layer::Path(work)));
             overlay.options.push(("userxattr", None));
             std::fs::create_dir_all(at).unwrap();

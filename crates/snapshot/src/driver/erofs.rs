@@ -1,0 +1,96 @@
+//! Images of erofs: a layer is one file that is written in order and never taken apart, instead of an inode for each of its
+//! files. The kernel's overlay stacks their mounts; of containers, and of layers too large for an image, all is as
+//! [`Overlay`] has it.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use taru_mount::{Attr, Mount};
+use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::fs::{CWD, OpenFlags, openat};
+
+use super::overlay::Overlay;
+use super::{Driver, Rootfs, Tree};
+use crate::worker::Workers;
+
+/// The driver.
+pub(crate) struct Erofs;
+
+impl Driver for Erofs {
+    fn begin(&self, dir: &Path, layers: &[PathBuf], workers: &Workers) -> Result<PathBuf> {
+        Overlay.begin(dir, layers, workers)
+    }
+
+    fn end(&self, dir: &Path, workers: &Workers) -> Result<()> {
+        Overlay.end(dir, workers)
+    }
+
+    fn prepare(&self, dir: &Path, layers: &[PathBuf], owner: (u32, u32), workers: &Workers) -> Result<()> {
+        Overlay.prepare(dir, layers, owner, workers)
+    }
+
+    fn mounts(&self, dir: &Path, layers: &[PathBuf]) -> Rootfs {
+        Overlay.mounts(dir, layers)
+    }
+
+    fn tree(&self, dir: &Path) -> Tree {
+        Overlay.tree(dir)
+    }
+
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+}
+
+/// Whether images can be mounted from files in `dir`, by the host's root: an empty one is, for a moment and unseen.
+pub(super) fn require(dir: &Path, is_host: bool) -> Result<()> {
+    const OTHER: &str = "the driver `overlay` needs nothing of this";
+    let what = "use the driver `erofs`";
+    if !is_host {
+        let text = format!("{what}: only root can mount images");
+        return Err(Error::new(Kind::Permission, text).hint("the driver `overlay` serves every user"));
+    }
+    let file = nameless(dir).context(|| what)?;
+    file.write_all_at(&empty_image(), 0).context(|| format!("{what}: write an image"))?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()));
+    match Mount::image(&path, Attr::RDONLY) {
+        Ok(_) => Ok(()),
+        // The image is a good one.
+        Err(e) if matches!(e.kind(), Kind::Unsupported | Kind::Invalid) => {
+            let text = format!("{what}: erofs cannot be mounted from a file in `{}`", dir.display());
+            let error = Error::new(Kind::Unsupported, text).because(e);
+            Err(error.hint("the store must lie on a disk's file system, no tmpfs and no overlay").hint(OTHER))
+        }
+        Err(e) => Err(e).context(|| what),
+    }
+}
+
+/// A file without a name where `dir` is, or is to be.
+fn nameless(dir: &Path) -> Result<File> {
+    let there = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
+    let made = openat(CWD, there, OpenFlags::RDWR | OpenFlags::TMPFILE, 0o600);
+    made.map(File::from).context(|| format!("make a file in `{}`", there.display()))
+}
+
+/// An image of nothing but its root: a superblock (1024 bytes behind the start) and, behind that, an inode of the short form.
+fn empty_image() -> [u8; 4096] {
+    const SUPERBLOCK: usize = 1024;
+    const ROOT: usize = SUPERBLOCK + 128;
+    let mut image = [0; 4096];
+    let mut put = |at: usize, bytes: &[u8]| {
+        image.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
+    };
+    put(SUPERBLOCK, &0xe0f5_e1e2_u32.to_le_bytes());
+    // Blocks of 2^12 bytes.
+    put(SUPERBLOCK + 12, &[12]);
+    // The root's number, in units of 32 bytes, and how many inodes and blocks there are.
+    put(SUPERBLOCK + 14, &((ROOT / 32) as u16).to_le_bytes());
+    put(SUPERBLOCK + 16, &1_u64.to_le_bytes());
+    put(SUPERBLOCK + 36, &1_u32.to_le_bytes());
+    // Its mode and its links.
+    put(ROOT + 4, &0o040_755_u16.to_le_bytes());
+    put(ROOT + 6, &2_u16.to_le_bytes());
+    image
+}
