@@ -17,6 +17,7 @@ mod hash;
 mod ids;
 mod inherit;
 mod layout;
+mod levels;
 mod lock;
 mod lower;
 mod manifest;

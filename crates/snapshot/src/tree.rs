@@ -1,31 +1,25 @@
-//! A tree reached by handles: the directories above the current path are kept open.
+//! A tree on disk reached by handles: the directories above the current path are kept open ([`crate::levels`]).
 //!
-//! Symbolic links on the way are followed by hand, inside the tree: one that leads out of it is refused. All calls are
-//! relative to an open directory and a single name, so that nothing is resolved twice.
+//! All calls are relative to an open directory and a single name, so that nothing is resolved twice.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use taru_stdx::{Context, Error, Result};
+use taru_stdx::{Context, Result};
 use taru_sys::fs::{self, AtFlags, Device, FileType, MountId, OpenFlags, Stat};
 use taru_sys::{errno, xattr};
 
-use crate::name::{join, normal};
-
-/// Symbolic links on one path, as the kernel has it.
-pub(crate) const MAX_LINKS: u32 = 40;
+use crate::levels::{Found, Levels, Obstacle, Walk, missing};
 
 /// An open tree.
 pub(crate) struct Tree {
-    root: Level,
-    /// The directories below the root that lead to the current one.
-    levels: Vec<Level>,
+    levels: Levels<Open>,
 }
 
-struct Level {
-    name: Vec<u8>,
+/// An open directory of it.
+struct Open {
     fd: OwnedFd,
     gives_group: bool,
 }
@@ -35,43 +29,57 @@ pub(crate) fn name(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// What stands in the way of a path.
-pub(crate) enum Obstacle {
-    /// Nothing is there.
-    Absent,
-    /// A whiteout.
-    Whiteout,
+impl Open {
+    fn new(fd: OwnedFd) -> taru_sys::Result<Open> {
+        let gives_group = fs::fstat(fd.as_fd())?.mode & 0o2000 != 0;
+        Ok(Open { fd, gives_group })
+    }
 }
 
-impl Level {
-    fn open(dir: BorrowedFd<'_>, component: &[u8]) -> taru_sys::Result<Level> {
+/// Steps on disk; given what makes a directory.
+struct OnDisk<M>(M);
+
+impl<M: FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<()>> Walk<Open> for OnDisk<M> {
+    fn look(&mut self, dir: &Open, part: &[u8]) -> Result<Found<Open>> {
+        let what = || "look at what is there";
         let flags = OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW;
-        let fd = fs::openat(dir, name(component), flags, 0)?;
-        let gives_group = fs::fstat(fd.as_fd())?.mode & 0o2000 != 0;
-        Ok(Level { name: component.to_vec(), fd, gives_group })
+        let fd = match fs::openat(dir.fd.as_fd(), name(part), flags, 0) {
+            Err(e) if e.errno() == errno::NOENT => return Ok(Found::Obstacle(Obstacle::Absent)),
+            Err(e) if [errno::NOTDIR, errno::LOOP].contains(&e.errno()) => {
+                let stat = stat(dir.fd.as_fd(), part).context(what)?;
+                if stat.file_type() == FileType::Symlink {
+                    let target = fs::readlinkat(dir.fd.as_fd(), name(part)).context(what)?;
+                    return Ok(Found::Link(target.as_os_str().as_bytes().to_vec()));
+                }
+                return Ok(match is_whiteout(&stat) {
+                    true => Found::Obstacle(Obstacle::Whiteout),
+                    false => Found::Other,
+                });
+            }
+            opened => opened.context(|| format!("open `{}`", part.escape_ascii()))?,
+        };
+        Ok(Found::Directory(Open::new(fd).context(what)?))
+    }
+
+    fn make(&mut self, dir: &Open, path: &[u8], obstacle: Obstacle) -> Result<()> {
+        (self.0)(dir.fd.as_fd(), path, obstacle)
     }
 }
 
 impl Tree {
     /// The tree below `root`.
     pub(crate) fn new(root: OwnedFd) -> Result<Tree> {
-        let gives_group = fs::fstat(root.as_fd()).context(|| "look at the root")?.mode & 0o2000 != 0;
-        Ok(Tree { root: Level { name: Vec::new(), fd: root, gives_group }, levels: Vec::new() })
+        Ok(Tree { levels: Levels::new(Open::new(root).context(|| "look at the root")?) })
     }
 
     /// The current directory.
     pub(crate) fn dir(&self) -> BorrowedFd<'_> {
-        self.levels.last().unwrap_or(&self.root).fd.as_fd()
+        self.levels.current().fd.as_fd()
     }
 
     /// Whether what is made in the current directory takes over its group.
     pub(crate) fn gives_group(&self) -> bool {
-        self.levels.last().unwrap_or(&self.root).gives_group
-    }
-
-    /// The current directory's path.
-    fn path(&self) -> Vec<u8> {
-        self.levels.iter().map(|level| &level.name[..]).collect::<Vec<_>>().join(&b'/')
+        self.levels.current().gives_group
     }
 
     /// Makes the directory `path` the current one and returns where it really is, if symbolic links led elsewhere.
@@ -80,75 +88,19 @@ impl Tree {
     pub(crate) fn enter(
         &mut self,
         path: &[u8],
-        mut make: impl FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<()>,
+        make: impl FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<()>,
     ) -> Result<Option<Vec<u8>>> {
-        let mut led = None;
-        let mut links = 0;
-        loop {
-            let target = led.as_deref().unwrap_or(path);
-            match self.try_enter(target, &mut make)? {
-                None => return Ok(led),
-                Some(elsewhere) => led = Some(elsewhere),
-            }
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(Error::invalid(format!("enter `{}`: too many links", path.escape_ascii())));
-            }
-        }
-    }
-
-    /// As far as no symbolic link is in the way; else where it leads.
-    fn try_enter(
-        &mut self,
-        path: &[u8],
-        make: &mut impl FnMut(BorrowedFd<'_>, &[u8], Obstacle) -> Result<()>,
-    ) -> Result<Option<Vec<u8>>> {
-        let parts: Vec<&[u8]> = path.split(|&b| b == b'/').filter(|part| !part.is_empty()).collect();
-        let same = self.levels.iter().zip(&parts).take_while(|(level, part)| level.name == **part).count();
-        self.levels.truncate(same);
-        for (at, part) in parts.iter().enumerate().skip(same) {
-            let what = || format!("enter `{}`", path.escape_ascii());
-            let level = match Level::open(self.dir(), part) {
-                Err(e) if e.errno() == errno::NOENT => {
-                    make(self.dir(), &join(&self.path(), part), Obstacle::Absent)?;
-                    Level::open(self.dir(), part).context(what)?
-                }
-                Err(e) if [errno::NOTDIR, errno::LOOP].contains(&e.errno()) => {
-                    let stat = self.stat(part).context(what)?;
-                    if stat.file_type() == FileType::Symlink {
-                        let target = fs::readlinkat(self.dir(), name(part)).context(what)?;
-                        let target = target.as_os_str().as_bytes();
-                        let rest = parts.get(at + 1..).unwrap_or_default().join(&b'/');
-                        let from = if target.starts_with(b"/") { Vec::new() } else { self.path() };
-                        let led = normal(&join(&from, target)).context(what)?;
-                        return Ok(Some(if rest.is_empty() { led } else { join(&led, &rest) }));
-                    }
-                    if !is_whiteout(&stat) {
-                        return Err(Error::invalid(format!("{}: something else is in the way", what())));
-                    }
-                    make(self.dir(), &join(&self.path(), part), Obstacle::Whiteout)?;
-                    Level::open(self.dir(), part).context(what)?
-                }
-                opened => opened.context(what)?,
-            };
-            self.levels.push(level);
-        }
-        Ok(None)
+        self.levels.enter(path, &mut OnDisk(make))
     }
 
     /// As [`Tree::enter`], where nothing may be missing.
     pub(crate) fn enter_existing(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.enter(path, |_, missing, _| {
-            Err(Error::new(
-                taru_stdx::Kind::NotFound,
-                format!("enter `{}`: it does not exist", missing.escape_ascii()),
-            ))
-        })
+        self.enter(path, |_, path, _| Err(missing(path)))
     }
 
     /// What `component` of the current directory is like; of a link, the link.
     pub(crate) fn stat(&self, component: &[u8]) -> taru_sys::Result<Stat> {
-        fs::statx(self.dir(), name(component), AtFlags::SYMLINK_NOFOLLOW, MountId::Reused)
+        stat(self.dir(), component)
     }
 
     /// Sets extended attributes of `component` of the current directory, whatever it is. Gives those that cannot be there.
@@ -175,6 +127,10 @@ impl Tree {
         }
         Ok(refused)
     }
+}
+
+fn stat(dir: BorrowedFd<'_>, component: &[u8]) -> taru_sys::Result<Stat> {
+    fs::statx(dir, name(component), AtFlags::SYMLINK_NOFOLLOW, MountId::Reused)
 }
 
 /// Whether a file system or a kind of file just does not have this attribute.

@@ -15,8 +15,9 @@ use taru_sys::{errno, xattr};
 
 use crate::attribute::OPAQUE;
 use crate::driver::Rootfs;
+use crate::levels::MAX_LINKS;
 use crate::lower::Lower;
-use crate::tree::{MAX_LINKS, is_whiteout};
+use crate::tree::is_whiteout;
 
 /// Images that stay mounted from look to look.
 const MOUNTED: usize = 32;

@@ -25,7 +25,7 @@ use crate::inherit::{Below, resolved};
 use crate::manifest::{Lines, Search};
 use crate::stacked::Stacked;
 use crate::stream::Stream;
-use crate::unpack::{Unpacker, adopt};
+use crate::unpack::{Files, Target, Unpacker, adopt};
 use crate::walk::Walk;
 use crate::{check, copy, merge};
 
@@ -131,7 +131,7 @@ fn work(
     match job {
         Job::Unpack { sha512, squash, skip_devices } => {
             let (blob, spill, manifest) = (next()?, next()?, next()?);
-            let unpacker = Unpacker::new(root, spill, squash, skip_devices)?;
+            let unpacker = Unpacker::new(Files::new(root)?, spill, squash, skip_devices);
             // It says itself when it is done: there is a conversation in between.
             return unpack(socket, unpacker, blob, manifest, sha512);
         }
@@ -240,14 +240,14 @@ fn capabilities(names: &[&str]) -> Capabilities {
     Capabilities(names.iter().filter_map(|name| Capabilities::named(name)).fold(0, |all, one| all | one.0))
 }
 
-fn unpack(
+fn unpack<T: Target>(
     socket: BorrowedFd<'_>,
-    mut unpacker: Unpacker,
+    mut unpacker: Unpacker<T>,
     blob: File,
     manifest: File,
     sha512: bool,
 ) -> Result<()> {
-    let (entries, mut tree, diff_id, size) = std::thread::scope(|scope| {
+    let (entries, mut target, diff_id, size) = std::thread::scope(|scope| {
         let progress = |bytes| {
             // A parent that is gone shows at the next message that matters.
             let _ = send(socket, &Report::Progress(bytes), &[]);
@@ -262,15 +262,15 @@ fn unpack(
             (Err(error), Ok(_)) => return Err(error),
             (Ok(()), Ok(ended)) => ended,
         };
-        let (entries, tree) = unpacker.finish(manifest)?;
-        Ok((entries, tree, diff_id, size))
+        let (entries, target) = unpacker.finish(manifest)?;
+        Ok((entries, target, diff_id, size))
     })?;
     let report = Report::Unpacked { diff_id: diff_id.to_string(), size, entries };
     send(socket, &report, &[])?;
     match receive::<Order>(socket)? {
         Some((Order::Adopt, mut fds)) => {
             let lines = Lines::new(File::from(fds.pop().ok_or_else(unexpected)?))?;
-            adopt(&mut tree, lines)?;
+            adopt(&mut target, lines)?;
         }
         _ => return Err(unexpected()),
     }
