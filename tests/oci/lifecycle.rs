@@ -54,6 +54,32 @@ fn run_passes_output_and_exit_status_on() {
     });
 }
 
+/// Its creator completes the record while the program starts, and does not hold it up for that.
+#[test]
+fn a_program_that_runs_is_running_before_its_record_is_complete() {
+    sandbox(|sandbox| {
+        let runtime = sandbox.runtime();
+        if runtime.beside(["strace", "-V"]).output().status != 0 {
+            return sandbox.skip("strace");
+        }
+        let bundle = sandbox.bundle().sh("echo up; read -r _");
+        bundle.write();
+        let id = runtime.fresh_id();
+        // The document, the record as far as it is known, and the one that is meant.
+        let hold = ["-e", "trace=rename", "-e", "inject=rename:delay_enter=3s:when=3"];
+        let strace = ["strace", "-qq", "-o", "/dev/null"].into_iter().chain(hold);
+        let run = runtime.invoke(["run", "--bundle"]).arg(bundle.dir()).arg(&id).under(strace);
+        let mut run = run.spawn();
+        run.wait_for("up");
+        let container = Container::new(runtime, id);
+        assert_eq!(container.status(), "running");
+        assert_eq!(container.exec(["/bin/echo", "inside"]).ok().text(), "inside");
+        container.kill("KILL");
+        let _ = run.wait();
+        sandbox.assert_no_leaks();
+    });
+}
+
 #[test]
 fn exit_statuses_pass_through_up_to_255() {
     sandbox(|sandbox| {

@@ -85,6 +85,15 @@ impl Mount {
         Ok(self.fd)
     }
 
+    /// As [`Mount::attach`], on what is called `name` in the directory `dir`, to which nobody else must have access yet.
+    ///
+    /// # Errors
+    /// As move_mount(2).
+    pub fn attach_at(self, dir: impl AsFd, name: &Path) -> Result<()> {
+        let done = mount::move_mount(self.as_fd(), Path::new(""), dir.as_fd(), name, MoveMount::F_EMPTY_PATH);
+        done.map_err(|e| failed(e, "attach the mount"))
+    }
+
     /// The mount's root, to work below it before or after it is attached.
     ///
     /// # Errors

@@ -80,11 +80,13 @@ fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
     Ok(Outcome { exit: None, warnings })
 }
 
-/// Gives the word to start over the link that this process still holds.
+/// Gives the word to start, unless it was given, over the link that this process still holds.
 fn release(created: &Created, notify: Option<&Path>) -> Result<Option<Relay>> {
     let link = created.link.as_ref().ok_or_else(|| Error::new(Kind::System, "start: no link to init"))?;
     let relay = Relay::listen(&created.record, notify)?;
-    link.send(&Message::Start)?;
+    if !created.released {
+        link.send(&Message::Start)?;
+    }
     start::follow(link, &created.spec, &created.record, Some(&created.init))?;
     start::poststart(&created.spec, &created.record)?;
     Ok(relay)

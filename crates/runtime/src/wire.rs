@@ -3,7 +3,7 @@
 //! ```text
 //!  host                                         init
 //!   │  id maps, rlimits, oom score                │ waits
-//!   │ ── Go ────────────────────────────────────▶ │ joins namespaces, mounts
+//!   │ ── Go ────────────────────────────────────▶ │ network namespace, joins others, mounts
 //!   │  control groups and their limits            │ ... and waits where it needs them
 //!   │ ── Groups (the way into them) ────────────▶ │ joins, mounts
 //!   │ ◀───────────────────────────── Prepared ─── │ only if the host has something to do there:
@@ -16,6 +16,8 @@
 //!   │ ── Continue ──────────────────────────────▶ │ execve
 //!   │ ◀──────── closed: the program runs; Failed ─│
 //! ```
+//!
+//! `run` sends `Start` right behind `Groups` where it has nothing to do in between; then init waits no more.
 //!
 //! While it waits for `Start`, init is seen by root alone. To whoever may connect to start.sock, and so may start it, it shows
 //! itself for as long as another connection lasts:

@@ -162,8 +162,9 @@ pub struct Message {
 /// # Errors
 /// EOVERFLOW here for a longer message or more than [`FDS_MAX`] descriptors; any error of recvmsg(2).
 pub fn receive_with_fds(socket: BorrowedFd<'_>, limit: usize) -> Result<Message> {
-    let mut data = vec![0u8; limit];
-    let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
+    // Not filled with zeros first: messages are short, and each page that is touched is one that the kernel must find.
+    let mut data: Vec<u8> = Vec::with_capacity(limit);
+    let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: limit };
     let mut control = ControlBuffer { bytes: [0; 24 + 4 * FDS_MAX] };
     // SAFETY: msghdr is plain data; zero means "none" for every field.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -199,7 +200,8 @@ pub fn receive_with_fds(socket: BorrowedFd<'_>, limit: usize) -> Result<Message>
     if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
         return Err(Error::new("recvmsg", format!("with over {limit} bytes"), Errno(libc::EOVERFLOW)));
     }
-    data.truncate(got);
+    // SAFETY: the kernel wrote `got` bytes, at most the `limit` that there is room for.
+    unsafe { data.set_len(got.min(limit)) };
     Ok(Message { data, fds })
 }
 

@@ -73,8 +73,10 @@ pub struct Created {
     /// What is worth a warning.
     pub warnings: Vec<String>,
     pub(crate) spec: Spec,
-    /// The conversation with init, if it waits for the word to start there.
+    /// The conversation with init, if it hears the word to start there.
     pub(crate) link: Option<Link>,
+    /// Whether that word was given already.
+    pub(crate) released: bool,
 }
 
 /// Creates a container that waits for [`crate::start`].
@@ -181,6 +183,10 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     };
     reservation.save(&state)?;
     link.offer(&Message::Groups(groups))?;
+    let released = attached && !waits_for_us(&plan, request, &spec);
+    if released {
+        link.offer(&Message::Start)?;
+    }
     // After a failed hook the specification's life cycle goes on with the destruction and the poststop hooks.
     undo_hooks.push(|| {
         hooks::poststop(&spec, &plan.id, &plan.bundle);
@@ -190,15 +196,26 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     drop(stage);
     warnings.extend(answer.warnings);
     let terminal = handover::terminal(answer.terminal, console)?;
-    let annotated = spec.annotations.get(PIDFD_RECEIVER).map(Path::new);
-    handover::pid(&init, request.pid_file, request.pidfd_socket.or(annotated))?;
+    handover::pid(&init, request.pid_file, pidfd_socket(request, &spec))?;
     let record = reservation.commit(state)?;
     undo_scope.commit();
     undo_init.commit();
     undo_resctrl.commit();
     undo_group.commit();
     undo_hooks.commit();
-    Ok(Created { record, init, terminal, warnings, spec, link: attached.then_some(link) })
+    Ok(Created { record, init, terminal, warnings, spec, link: attached.then_some(link), released })
+}
+
+/// Whether something must be done here between init's mounts and the container's program. Where nothing is, init is given
+/// the word to start before it waits for that: to wake one another costs the two of them more than most of what they do.
+fn waits_for_us(plan: &Plan, request: &Request<'_>, spec: &Spec) -> bool {
+    let is_handed_over = request.pid_file.is_some() || pidfd_socket(request, spec).is_some();
+    plan.has_host_step() || plan.process.terminal || is_handed_over || request.notify.is_some()
+}
+
+/// The socket that gets init's pidfd.
+fn pidfd_socket<'a>(request: &Request<'a>, spec: &'a Spec) -> Option<&'a Path> {
+    request.pidfd_socket.or_else(|| spec.annotations.get(PIDFD_RECEIVER).map(Path::new))
 }
 
 /// What only a process outside can do for init: ids, limits, score, its place in resctrl.

@@ -79,7 +79,7 @@ fn open_joins(plan: &Plan) -> Result<Joins> {
     plan.namespaces.join.iter().map(open).collect()
 }
 
-/// New namespaces in one clone; joined ones init enters itself, but for the pid namespace, which only
+/// New namespaces in one clone, as far as init does not make them itself; joined ones init enters itself, but for the pid namespace, which only
 /// a child can be in: it is ours for the length of the clone. The same goes for clock offsets.
 fn directly<'a>(
     plan: &'a Plan,
@@ -89,7 +89,7 @@ fn directly<'a>(
 ) -> Result<Child> {
     let (pid_joins, joins): (Joins, Joins) =
         joins.into_iter().partition(|(kind, _)| *kind == Namespaces::PID);
-    let mut new = plan.namespaces.new.without(Namespaces::CGROUP);
+    let mut new = plan.namespaces.cloned();
     let mut back = ChildNamespaces::default();
     if let Some((_, file)) = pid_joins.first() {
         back.join_pid(file)?;
@@ -139,7 +139,7 @@ fn clone_in_stage(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<Option
     if plan.namespaces.joins(Namespaces::USER) {
         init::become_root(plan.process.keep_groups)?;
     }
-    let mut new = plan.namespaces.new.without(Namespaces::CGROUP);
+    let mut new = plan.namespaces.cloned();
     if !plan.namespaces.time_offsets.is_empty() && !new.contains(Namespaces::USER) {
         new = new.without(Namespaces::TIME);
         ns::unshare(Namespaces::TIME).context(|| "make a time namespace")?;
@@ -163,7 +163,7 @@ fn clone_into(new: Namespaces, group: Option<&group::Made>) -> Result<Option<Chi
             errno::PERM if new.contains(Namespaces::USER) => {
                 error.hint("may this user make user namespaces? see kernel.unprivileged_userns_clone; in a chroot nobody may")
             }
-            errno::NOSPC => error.hint("a limit of namespaces is reached: see /proc/sys/user/max_*_namespaces"),
+            errno::NOSPC => error.hint(init::NAMESPACES_LIMIT),
             _ => error,
         }
     })

@@ -1,7 +1,7 @@
 //! Device nodes and the links that every container has in /dev.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use taru_mount::Mount;
@@ -10,6 +10,7 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{self, AtFlags, CWD, FileType, OpenFlags};
 use taru_sys::mount::{UmountFlags, umount2};
 use taru_sys::ns::Namespaces;
+use taru_sys::process;
 
 use crate::plan::{DevicePlan, LINKS, Plan};
 
@@ -20,18 +21,56 @@ pub(crate) fn make_all(plan: &Plan, root: &RootDir, nodes: Option<Mount>) -> Res
     }
     // mknod(2) of a device needs the right over the host; behind a user namespace the node is borrowed.
     let may_make = !plan.namespaces.has(Namespaces::USER);
+    // Nodes have their modes at once.
+    let own_mask = process::umask(0);
     let mut lent = nodes.map(|nodes| take(plan, nodes)).transpose()?.unwrap_or_default();
+    let mut places = Places { root, last: None };
     for (n, device) in plan.devices.iter().enumerate() {
         let made = match lent.remove(&n) {
             Some(node) => show(node, device, root),
+            None if may_make && make_at_once(device, &mut places) => Ok(()),
             None => make(device, root, may_make),
         };
         made.context(|| format!("make the device `{}`", device.path.display()))?;
     }
     for (target, path) in LINKS {
-        link(root, Path::new(target), Path::new(path))?;
+        let (target, path) = (Path::new(target), Path::new(path));
+        if !places.has_made(path, |dir, name| fs::symlinkat(target, dir, name)) {
+            link(root, target, path)?;
+        }
     }
+    process::umask(own_mask);
     Ok(())
+}
+
+/// The directory that something was made in last: nearly all of this lies in /dev.
+struct Places<'a> {
+    root: &'a RootDir,
+    last: Option<(&'a Path, RootDir)>,
+}
+
+impl<'a> Places<'a> {
+    /// Whether `act` made what `path` names, given its directory and its name there. Where it did not, for whatever reason,
+    /// there is a longer way to try.
+    fn has_made<T>(
+        &mut self,
+        path: &'a Path,
+        act: impl FnOnce(BorrowedFd<'_>, &Path) -> taru_sys::Result<T>,
+    ) -> bool {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return false };
+        if self.last.as_ref().is_none_or(|(last, _)| *last != dir) {
+            self.last = self.root.subdir(dir).ok().map(|there| (dir, there));
+        }
+        self.last.as_ref().is_some_and(|(_, there)| act(there.as_fd(), Path::new(name)).is_ok())
+    }
+}
+
+/// The usual case of [`make`]: a node of root's where nothing has the name.
+fn make_at_once<'a>(device: &'a DevicePlan, places: &mut Places<'a>) -> bool {
+    (device.uid, device.gid) == (0, 0)
+        && places.has_made(&device.path, |dir, name| {
+            fs::mknodat(dir, name, device.kind, device.mode, device.device)
+        })
 }
 
 /// Opens the host's nodes. A part of a detached mount cannot be mounted elsewhere (before 6.15), so theirs stands for

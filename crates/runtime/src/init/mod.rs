@@ -114,6 +114,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     *hearer = init.link.as_fd().try_clone_to_owned().ok();
     let Init { plan, spec, link, joins, sources, root_sources, nodes, room, gate, .. } = init;
     let host_pid = arrive(&link, None)?;
+    make_network(plan)?;
     let mut groups = Groups::new(&link, plan);
     if init.joins_groups_as_caller {
         groups.join()?;
@@ -122,9 +123,6 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     terminal::new_session()?;
     join_keyring(plan)?;
     name_host(plan)?;
-    if plan.namespaces.new.contains(Namespaces::NETWORK) {
-        taru_netlink::loopback_up().context(|| "bring up the loopback interface")?;
-    }
     let null = open_null()?;
     let root = rootfs::mount(plan, root_sources)?;
     let complete_later = mounts::mount_all(plan, &root, sources, &mut groups)?;
@@ -191,6 +189,24 @@ fn continued(message: Message) -> std::result::Result<(), Message> {
         Message::Continue => Ok(()),
         other => Err(other),
     }
+}
+
+/// What is to be done where the kernel makes no more namespaces.
+pub(crate) const NAMESPACES_LIMIT: &str =
+    "a limit of namespaces is reached: see /proc/sys/user/max_*_namespaces";
+
+/// Makes the network namespace while the host process makes control groups. The id maps are written by now: root of the
+/// user namespace owns what it shows in /proc and /sys.
+fn make_network(plan: &Plan) -> Result<()> {
+    if !plan.namespaces.new.contains(Namespaces::NETWORK) {
+        return Ok(());
+    }
+    ns::unshare(Namespaces::NETWORK).map_err(|e| {
+        let errno = e.errno();
+        let error = Error::new(Kind::System, "make a network namespace").because(e);
+        if errno == errno::NOSPC { error.hint(NAMESPACES_LIMIT) } else { error }
+    })?;
+    taru_netlink::loopback_up().context(|| "bring up the loopback interface")
 }
 
 /// Enters all but a new cgroup namespace, which [`Groups`] makes.

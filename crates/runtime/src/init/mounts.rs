@@ -252,8 +252,11 @@ fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, paths: &BTreeMap<Stri
             "" => "unified",
             named => named.strip_prefix("name=").unwrap_or(named),
         };
-        let place = holder.create_dir_all(Path::new(leaf), 0o755)?;
-        hierarchy(plan, name, dir, set)?.attach(place).context(|| format!("mount the hierarchy `{leaf}`"))?;
+        let what = || format!("mount the hierarchy `{leaf}`");
+        // Nothing but these directories is in the tmpfs, and nobody else sees it.
+        let place = Path::new(leaf);
+        fs::mkdirat(holder.as_fd(), place, 0o755).context(what)?;
+        hierarchy(plan, name, dir, set)?.attach_at(holder.as_fd(), place).context(what)?;
         // `cpu,cpuacct` is also found by either name.
         for alias in leaf.split(',').filter(|alias| *alias != leaf) {
             holder.symlink(Path::new(leaf), Path::new(alias))?;

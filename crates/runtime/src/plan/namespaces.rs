@@ -54,6 +54,13 @@ impl NamespacePlan {
         IdMaps { uids: ranges(&self.uid_map), gids: ranges(&self.gid_map) }
     }
 
+    /// The new ones that init is cloned into. It makes its network namespace itself, for that takes the kernel as long as
+    /// all others together, and meanwhile this process has its control groups made; and its cgroup namespace once it is in
+    /// those.
+    pub fn cloned(&self) -> Namespaces {
+        self.new.without(Namespaces::CGROUP).without(Namespaces::NETWORK)
+    }
+
     /// Whether the container has a namespace of this kind that is not the runtime's.
     pub fn has(&self, kind: Namespaces) -> bool {
         self.new.contains(kind) || self.joins(kind)

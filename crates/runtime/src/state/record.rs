@@ -214,13 +214,13 @@ impl Record {
     /// # Errors
     /// An unreadable /proc, directory or control group.
     pub fn status(&self) -> Result<Status> {
-        let alive = self.live_init()?.is_some();
-        if !self.state.complete {
+        let init = self.live_init()?;
+        if !self.state.complete && !self.has_started(init)? {
             // Without its creator, a container that never came to be.
-            let creating = alive || self.is_locked()?;
+            let creating = init.is_some() || self.is_locked()?;
             return Ok(if creating { Status::Creating } else { Status::Stopped });
         }
-        if !alive {
+        if init.is_none() {
             return Ok(Status::Stopped);
         }
         if self.is_frozen()? {
@@ -228,6 +228,12 @@ impl Record {
         }
         let waits = self.start_socket().symlink_metadata().is_ok();
         Ok(if waits { Status::Created } else { Status::Running })
+    }
+
+    /// Whether `init` executes the program: that of `run` does so a moment before its record is complete.
+    fn has_started(&self, init: Option<Process>) -> Result<bool> {
+        // Of one that ended meanwhile there is no telling.
+        init.map_or(Ok(false), |init| Ok(!init.is_still_a_clone()? && init.is_alive()?))
     }
 
     /// The container's control groups. Those that are gone are left out.
