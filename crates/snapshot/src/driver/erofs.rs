@@ -63,7 +63,7 @@ pub(super) fn require(dir: &Path, is_host: bool) -> Result<()> {
             let error = Error::new(Kind::Unsupported, text).because(e);
             Err(error.hint("the store must lie on a disk's file system, no tmpfs and no overlay").hint(OTHER))
         }
-        Err(e) => Err(e).context(|| what),
+        Err(e) => Err(e).context(|| what).map_err(|e| e.hint(OTHER)),
     }
 }
 

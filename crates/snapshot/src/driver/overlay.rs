@@ -1,13 +1,14 @@
 //! The kernel's overlay: a layer is the tree of its own changes, a container two directories.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use taru_stdx::{Context, Result};
+use taru_stdx::{Context, Error, Result};
 use taru_sys::fs::{AtFlags, CWD, utimensat};
 
 use super::{Driver, Rootfs, Tree};
+use crate::inherit::Below;
 use crate::layout::{TREE, ensure};
 use crate::lower::Lower;
 use crate::worker::Workers;
@@ -40,10 +41,10 @@ impl Driver for Overlay {
         }
         // The root's own attributes are those of the upper directory.
         if let Some(top) = layers.first() {
-            let root = Lower::of(top).open().and_then(|root| root.metadata(Path::new("/"))).context(what)?;
+            let (mode, time) = root_of(top).context(what)?;
             let upper = dir.join(UPPER);
-            fs::set_permissions(&upper, Permissions::from_mode(root.permissions())).context(what)?;
-            utimensat(CWD, &upper, root.mtime, root.mtime, AtFlags::empty()).context(what)?;
+            fs::set_permissions(&upper, Permissions::from_mode(mode)).context(what)?;
+            utimensat(CWD, &upper, time, time, AtFlags::empty()).context(what)?;
         }
         Ok(())
     }
@@ -62,5 +63,21 @@ impl Driver for Overlay {
 
     fn is_cumulative(&self) -> bool {
         false
+    }
+}
+
+/// Mode and time of a layer's root. Those in an image are told by the manifest: no mount is needed for them.
+fn root_of(layer: &Path) -> Result<(u32, (i64, u32))> {
+    match Lower::of(layer) {
+        Lower::Directory(tree) => {
+            let root = fs::metadata(tree).context(|| "look at the root")?;
+            Ok((root.mode() & 0o7777, (root.mtime(), root.mtime_nsec() as u32)))
+        }
+        Lower::Image(_) => {
+            let manifest = Below::open(&[layer.to_owned()])?;
+            let root = manifest.find_in(b"", 1)?;
+            root.map(|root| (root.mode, root.mtime))
+                .ok_or_else(|| Error::invalid("find the root: it is nowhere"))
+        }
     }
 }
