@@ -5,6 +5,7 @@ use taru_stdx::Result;
 use crate::file::Inode;
 use crate::format::{self, BLOCK, HOLE, INODE, Layout, Node, SLOT};
 use crate::image::Image;
+use crate::xattr;
 
 /// What an inode is like, but for its extended attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,16 @@ impl Image {
                 _ => (0, 0),
             },
         })
+    }
+
+    /// The extended attributes of `inode`.
+    ///
+    /// # Errors
+    /// Any error of the file.
+    pub fn xattrs(&self, inode: Inode) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut bytes = vec![0; self.read_node(inode)?.xattrs];
+        self.output.read(inode.number * SLOT + INODE as u64, &mut bytes)?;
+        Ok(xattr::decode(&bytes))
     }
 
     /// Where the content of `inode` lies, hole by hole left out; in order.

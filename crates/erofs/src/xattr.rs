@@ -45,6 +45,23 @@ pub(crate) fn encode(xattrs: &[Xattr], into: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+/// What [`encode`] made.
+pub(crate) fn decode(bytes: &[u8]) -> Vec<Xattr> {
+    let mut rest = bytes.get(HEADER..).unwrap_or_default();
+    let mut xattrs = Vec::new();
+    while let Some(([length, index, size @ ..], behind)) = rest.split_first_chunk::<4>() {
+        let (length, size) = (usize::from(*length), usize::from(u16::from_le_bytes(*size)));
+        let prefix = PREFIXES.iter().chain(&WHOLE).find(|(_, known)| known == index);
+        let (Some((prefix, _)), Some((name, value))) = (prefix, behind.split_at_checked(length)) else {
+            break;
+        };
+        let Some(value) = value.get(..size) else { break };
+        xattrs.push(([prefix, name].concat(), value.to_vec()));
+        rest = rest.get((4 + length + size).next_multiple_of(4)..).unwrap_or_default();
+    }
+    xattrs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +84,7 @@ mod tests {
             b"\x0a\x06\0\0capability\0\0",
         ];
         assert_eq!(bytes, expected.concat());
+        assert_eq!(decode(&bytes), xattrs);
         for (name, size) in [("system.other", 0), ("user.big", 1 << 16)] {
             let error = encode(&[(name.into(), vec![0; size])], &mut Vec::new()).unwrap_err();
             assert_eq!(error.kind(), taru_stdx::Kind::Limit);

@@ -149,6 +149,7 @@ impl Model {
             self.image.append(&mut open, part).unwrap();
         }
         let inode = self.image.end(open, a).unwrap();
+        assert_eq!(self.image.xattrs(inode).unwrap(), a.xattrs);
         self.image.insert(dir, path.rsplit('/').next().unwrap().as_bytes(), inode).unwrap();
         self.expect(path, 0o10, a, content, 0);
         inode

@@ -2,6 +2,8 @@
 
 /// The attribute that makes a directory opaque in overlays mounted with `userxattr`.
 pub(crate) const OPAQUE: &str = "user.overlay.opaque";
+/// The one that does so in overlays mounted without it.
+pub(crate) const TRUSTED_OPAQUE: &str = "trusted.overlay.opaque";
 const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 /// What new files in a directory inherit.
 pub(crate) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";

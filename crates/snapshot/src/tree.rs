@@ -10,6 +10,7 @@ use std::path::Path;
 use taru_stdx::{Context, Result};
 use taru_sys::fs::{self, AtFlags, Device, FileType, MountId, OpenFlags, Stat};
 use taru_sys::{errno, xattr};
+use taru_tar::Xattrs;
 
 use crate::levels::{Found, Levels, Obstacle, Walk, missing};
 
@@ -127,6 +128,23 @@ impl Tree {
         }
         Ok(refused)
     }
+}
+
+/// Extended attributes of what has the path `path`, those that `keep` is true of, sorted.
+pub(crate) fn xattrs_of(path: &Path, keep: impl Fn(&[u8]) -> bool) -> taru_sys::Result<Xattrs> {
+    let names = match xattr::llistxattr(path) {
+        Err(e) if [errno::NOTSUP, errno::NOENT].contains(&e.errno()) => return Ok(Vec::new()),
+        names => names?,
+    };
+    let mut all = Vec::new();
+    for attribute in names.iter().filter(|attribute| keep(attribute.as_bytes())) {
+        match xattr::lgetxattr(path, attribute) {
+            Err(e) if e.errno() == errno::NODATA => {}
+            value => all.push((attribute.as_bytes().to_vec(), value?)),
+        }
+    }
+    all.sort();
+    Ok(all)
 }
 
 fn stat(dir: BorrowedFd<'_>, component: &[u8]) -> taru_sys::Result<Stat> {

@@ -1,7 +1,7 @@
 //! Layers from blobs: several at a time, visible from the bottom up, each only once it is verified and durable.
 //!
 //! ```text
-//! staging/N/tree, manifest ── diff id right, all below is there ──> syncfs ──> rename to layers/CHAIN ──> fsync layers/
+//! staging/N/tree or image, manifest ── diff id right, all below is there ──> syncfs ──> rename to layers/CHAIN ──> fsync layers/
 //! ```
 //! That is a round: of all layers, unless one's blob is long in coming. A round holds the lock of its lowest layer: whoever
 //! wants any of its layers wants that one, too. It is an economy alone; two that unpack the same layer harm nobody, and
@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,8 +21,9 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::OpenFlags;
 use taru_sys::xattr;
 
+use crate::attribute::TRUSTED_OPAQUE;
 use crate::inherit::{self, Below};
-use crate::layout::{self, Info, LAYERS, LOCKS, MANIFEST, file_name, sync_dir};
+use crate::layout::{self, IMAGE, Info, LAYERS, LOCKS, MANIFEST, file_name, sync_dir};
 use crate::lock::Lock;
 use crate::share;
 use crate::staging::Staging;
@@ -282,6 +284,24 @@ impl Batch<'_> {
         blob: &File,
         progress: &(dyn Fn(&Digest, u64) + Sync),
     ) -> Result<Staging> {
+        if self.store.driver.has_images()
+            && let Some(staging) = self.unpack_as(true, at, layer, blob, progress)?
+        {
+            return Ok(staging);
+        }
+        let unpacked = self.unpack_as(false, at, layer, blob, progress)?;
+        unpacked.ok_or_else(unexpected)
+    }
+
+    /// As an image, or as files. `None`: an image has no room for it.
+    fn unpack_as(
+        &self,
+        is_image: bool,
+        at: usize,
+        layer: &Unpack<'_>,
+        blob: &File,
+        progress: &(dyn Fn(&Digest, u64) + Sync),
+    ) -> Result<Option<Staging>> {
         let staging = self.store.stage()?;
         let driver = &self.store.driver;
         // What holds all that is below begins with it.
@@ -289,26 +309,31 @@ impl Batch<'_> {
             true => self.wait_for_parents(at, layer)?,
             false => Vec::new(),
         };
+        // For an image, too, the child has a directory: an empty one.
         let tree = driver.begin(&staging.path, &parents, &self.store.workers)?;
         let file = |name: &str| {
             let path = staging.path.join(name);
-            let open = File::options().read(true).write(true).create_new(true).open(&path);
-            open.context(|| format!("make `{}`", path.display()))
+            let mut options = File::options();
+            options.read(true).write(true).create_new(true).mode(0o600);
+            options.open(&path).context(|| format!("make `{}`", path.display()))
         };
         let (spill, raw) = (file("spill")?, file("raw")?);
+        let image = if is_image { Some(file(IMAGE)?) } else { None };
         let is_host = self.store.workers.is_host();
         let job = Job::Unpack {
             sha512: layer.diff_id.algorithm() == Algorithm::Sha512,
             squash: self.store.squash,
             skip_devices: !is_host,
+            image: is_image.then(|| uuid(&layer.chain)),
         };
-        let fds = [blob.as_fd(), spill.as_fd(), raw.as_fd()];
+        let fds: Vec<_> = [blob, &spill, &raw].into_iter().chain(&image).map(File::as_fd).collect();
         let mut worker = self.store.workers.start(Root::plain(&tree), job, &fds)?;
         let (diff_id, size, entries) = loop {
             match worker.report()? {
                 Report::Progress(bytes) => progress(&layer.chain, bytes),
                 Report::Unpacked { diff_id, size, entries } => break (diff_id, size, entries),
-                _ => return Err(Error::new(Kind::System, "hear from the worker: an unexpected message")),
+                Report::NoRoom if is_image => return Ok(None),
+                _ => return Err(unexpected()),
             }
             if self.state().failed.is_some() {
                 return Err(Error::new(Kind::State, "another layer failed"));
@@ -323,16 +348,23 @@ impl Batch<'_> {
         let manifest = file(MANIFEST)?;
         let keep = adopted.try_clone().context(|| "keep a file open")?;
         let root = RootDir::open(&tree)?;
-        let marks = is_host && !driver.is_cumulative();
+        // In an image they are set already.
+        let marks = is_host && !driver.is_cumulative() && !is_image;
         inherit::complete(raw, &below, manifest, keep, |path| match marks {
             true => set_opaque(&root, path),
             false => Ok(()),
         })?;
         worker.adopt(&adopted)?;
-        worker.finish()?;
+        match worker.end()? {
+            Report::Done => {}
+            Report::NoRoom if is_image => return Ok(None),
+            _ => return Err(unexpected()),
+        }
         driver.end(&staging.path, &self.store.workers)?;
-        // Copies of whole trees share their content in the file system, if at all.
-        if is_host && !driver.is_cumulative() {
+        if is_image {
+            fs::remove_dir(&tree).context(|| format!("remove `{}`", tree.display()))?;
+        } else if is_host && !driver.is_cumulative() {
+            // Copies of whole trees share their content in the file system, if at all.
             share::share(&self.store.dir, &staging.path)?;
         }
         for name in ["spill", "raw", "adopted"] {
@@ -340,7 +372,7 @@ impl Batch<'_> {
         }
         let (parent, diff_id) = (layer.parent.clone(), Some(layer.diff_id.clone()));
         Info { parent, diff_id, size, entries, single: self.store.squash }.write(&staging.path)?;
-        Ok(staging)
+        Ok(Some(staging))
     }
 
     /// The directories of all layers below, topmost first, once they are complete.
@@ -362,12 +394,21 @@ impl Batch<'_> {
     }
 }
 
+fn unexpected() -> Error {
+    Error::new(Kind::System, "hear from the worker: an unexpected message")
+}
+
+/// That of a layer's file system: overlay tells layers apart by it. The first half of its chain id.
+fn uuid(chain: &Digest) -> [u8; 16] {
+    let mut digits = chain.hex().bytes().map(|digit| char::from(digit).to_digit(16).unwrap_or(0) as u8);
+    std::array::from_fn(|_| digits.next().unwrap_or(0) << 4 | digits.next().unwrap_or(0))
+}
+
 /// The mark for overlays whose users are the host's; the worker has no right to set it.
 fn set_opaque(root: &RootDir, path: &[u8]) -> Result<()> {
     use std::os::unix::ffi::OsStrExt;
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     let what = || format!("make `{}` opaque", path.display());
     let dir = root.open_file(path, OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW).context(what)?;
-    let name = "trusted.overlay.opaque".as_ref();
-    xattr::fsetxattr(dir.as_fd(), name, b"y", xattr::SetFlags::empty()).context(what)
+    xattr::fsetxattr(dir.as_fd(), TRUSTED_OPAQUE.as_ref(), b"y", xattr::SetFlags::empty()).context(what)
 }

@@ -14,7 +14,7 @@ use taru_sys::{dir, errno, xattr};
 use taru_tar::Xattrs;
 
 use crate::name::{join, split};
-use crate::tree::name;
+use crate::tree::{name, xattrs_of};
 
 /// Something in the tree.
 #[derive(Debug)]
@@ -133,19 +133,7 @@ impl Walk {
     pub(crate) fn xattrs(&self, found: &Found, keep: impl Fn(&[u8]) -> bool) -> Result<Xattrs> {
         let what = || format!("read the attributes of `{}`", found.path.escape_ascii());
         let path = self.enter(found).context(what)?;
-        let names = match xattr::llistxattr(path) {
-            Err(e) if [errno::NOTSUP, errno::NOENT].contains(&e.errno()) => return Ok(Vec::new()),
-            names => names.context(what)?,
-        };
-        let mut all = Vec::new();
-        for attribute in names.iter().filter(|attribute| keep(attribute.as_bytes())) {
-            match xattr::lgetxattr(path, attribute) {
-                Err(e) if e.errno() == errno::NODATA => {}
-                value => all.push((attribute.as_bytes().to_vec(), value.context(what)?)),
-            }
-        }
-        all.sort();
-        Ok(all)
+        xattrs_of(path, keep).context(what)
     }
 
     /// One attribute of what was given last.

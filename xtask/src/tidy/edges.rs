@@ -38,7 +38,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("taru-registry", &["taru-stdx", "taru-oci"]),
     (
         "taru-snapshot",
-        &["taru-stdx", "taru-oci", "taru-tar", "taru-sys", "taru-rootdir", "taru-mount", "taru-seccomp"],
+        &[
+            "taru-stdx",
+            "taru-oci",
+            "taru-tar",
+            "taru-erofs",
+            "taru-sys",
+            "taru-rootdir",
+            "taru-mount",
+            "taru-seccomp",
+        ],
     ),
     ("taru-archive", &["taru-stdx", "taru-oci", "taru-tar", "taru-content"]),
     (

@@ -39,6 +39,10 @@ impl Driver for Erofs {
         Overlay.tree(dir)
     }
 
+    fn has_images(&self) -> bool {
+        true
+    }
+
     fn is_cumulative(&self) -> bool {
         false
     }

@@ -148,6 +148,11 @@ pub trait Driver: Send + Sync {
     /// Where the container in `dir` keeps what it changed.
     fn tree(&self, dir: &Path) -> Tree;
 
+    /// Whether layers are images, where they have room for them.
+    fn has_images(&self) -> bool {
+        false
+    }
+
     /// Whether a layer holds all that the layers below it hold.
     fn is_cumulative(&self) -> bool;
 }

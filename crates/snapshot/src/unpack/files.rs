@@ -20,13 +20,13 @@ use taru_sys::{errno, xattr};
 use taru_tar::{self as tar, Piece, Xattrs};
 
 use super::{Hidden, Special, Target};
-use crate::attribute::{DEFAULT_ACL, OPAQUE};
+use crate::attribute::{DEFAULT_ACL, OPAQUE, is_kept};
 use crate::fill::{Attributes, Filler, Filling, SMALL, refused_owner};
 use crate::hash::{self, SparseHasher};
 use crate::levels::Obstacle;
 use crate::manifest::{Hash, Kind, Record};
 use crate::name::split;
-use crate::tree::{Tree, is_refused, is_whiteout, name};
+use crate::tree::{Tree, is_refused, is_whiteout, name, xattrs_of};
 
 /// Files below a directory.
 pub(crate) struct Files {
@@ -146,8 +146,13 @@ impl Target for Files {
             if obstacle == Obstacle::Whiteout {
                 fs::unlinkat(at, name(last), Unlink::File).context(|| "replace a whiteout")?;
             }
-            fs::mkdirat(at, name(last), 0o755)
-                .context(|| format!("make the directory `{}`", path.escape_ascii()))?;
+            let what = || format!("make the directory `{}`", path.escape_ascii());
+            fs::mkdirat(at, name(last), 0o755).context(what)?;
+            // A directory with the bit gives it on, and its group.
+            if fs::fstat(at).context(what)?.mode & 0o2000 != 0 {
+                fs::fchownat(at, name(last), Some(0), Some(0), AtFlags::SYMLINK_NOFOLLOW).context(what)?;
+                fs::fchmodat(at, name(last), 0o755, AtFlags::empty()).context(what)?;
+            }
             match obstacle {
                 Obstacle::Absent => Ok(()),
                 Obstacle::Whiteout => set_opaque(at, last),
@@ -323,13 +328,15 @@ impl Target for Files {
             FileType::BlockDevice => Kind::Block { major: stat.rdev.major, minor: stat.rdev.minor },
             _ => Kind::Fifo,
         };
+        fs::fchdir(tree.dir()).context(what)?;
         Ok(Record {
+            path: record.path.clone(),
             kind,
             mode: stat.permissions(),
             uid: stat.uid,
             gid: stat.gid,
             mtime: stat.mtime,
-            ..record.clone()
+            xattrs: xattrs_of(name(last), is_kept).context(what)?,
         })
     }
 
@@ -355,6 +362,10 @@ impl Target for Files {
             .context(|| "set its mode")?;
         self.tree.set_xattrs(last, record.xattrs.iter())?;
         self.finish_directory(record)
+    }
+
+    fn end(self) -> Result<()> {
+        Ok(())
     }
 }
 

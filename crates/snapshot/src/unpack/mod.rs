@@ -1,13 +1,15 @@
 //! A layer's tar taken apart. Runs in the disposable child.
 //!
 //! What the entries of a tar mean together is decided here, and written down as records; where they go is a [`Target`]'s
-//! to know: to files below the layer's directory ([`Files`]).
+//! to know: to files below the layer's directory ([`Files`]), or into an image ([`Image`]).
 //!
 //! The tree that comes out is what overlay stacks: a whiteout is a character device 0:0, a directory that hides
 //! what is below carries `user.overlay.opaque` (for containers with users of their own) and `trusted.overlay.opaque`
 //! (for those with the host's).
 
+mod admit;
 mod files;
+mod image;
 
 use std::fs::File;
 use std::io::BufRead;
@@ -22,7 +24,9 @@ use crate::levels::{Obstacle, missing};
 use crate::manifest::{Hash, Kind, Lines, ManifestWriter, Record, Sorter};
 use crate::name::{Meaning, join, meaning, split};
 
+use admit::{Of, admit};
 pub(crate) use files::Files;
+pub(crate) use image::Image;
 
 /// What is neither a directory nor a file with content.
 pub(crate) enum Special<'e> {
@@ -112,6 +116,9 @@ pub(crate) trait Target {
 
     /// Gives a directory all that a layer below says of it.
     fn adopt(&mut self, record: &Record) -> Result<()>;
+
+    /// All is told.
+    fn end(self) -> Result<()>;
 }
 
 /// Unpacks a tar.
@@ -199,16 +206,16 @@ impl<T: Target> Unpacker<T> {
     fn record(&mut self, path: Vec<u8>, kind: Kind, entry: &tar::Entry) -> Result<()> {
         // A link has its file's attributes, a symbolic link no mode of its own.
         let refused = self.target.take_refused();
-        let mode = if matches!(kind, Kind::Symlink { .. }) { 0o777 } else { entry.mode };
-        self.records.push(Record {
-            path,
-            kind,
-            mode,
-            uid: entry.uid,
-            gid: entry.gid,
-            mtime: entry.mtime,
-            xattrs: entry.xattrs.iter().filter(|(name, _)| !refused.contains(name)).cloned().collect(),
-        })
+        let mut mode = if matches!(kind, Kind::Symlink { .. }) { 0o777 } else { entry.mode };
+        let mut xattrs: Xattrs =
+            entry.xattrs.iter().filter(|(name, _)| !refused.contains(name)).cloned().collect();
+        // What was refused of other files is gone; whatever an ACL did to the mode, the target has done.
+        if let Ok(admitted) = admit(mode, &xattrs, Of::Directory) {
+            mode = admitted.mode;
+            xattrs = admitted.xattrs.into_owned();
+        }
+        let tar::Entry { uid, gid, mtime, .. } = *entry;
+        self.records.push(Record { path, kind, mode, uid, gid, mtime, xattrs })
     }
 
     fn entry<R: BufRead>(
@@ -286,6 +293,9 @@ impl<T: Target> Unpacker<T> {
         let led = enter_existing(&mut self.target, target_dir).context(to)?;
         let source = self.target.source(target_name).context(to)?;
         let real = join(led.as_deref().unwrap_or(target_dir), target_name);
+        if real.strip_prefix(&path[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..])) {
+            return Err(Error::invalid("a link to itself, or to what it would replace"));
+        }
         enter_existing(&mut self.target, dir)?;
         self.target.link(&source, target_name, last).context(to)?;
         self.record(path, Kind::Link { target: real }, entry)

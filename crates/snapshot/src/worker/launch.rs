@@ -122,13 +122,19 @@ impl Worker {
     }
 
     /// Waits for the job's end.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
+        self.end().map(drop)
+    }
+
+    /// Waits for the job's end: it is done, or an image has no room for it.
+    pub(crate) fn end(mut self) -> Result<Report> {
         loop {
-            if matches!(self.report()?, Report::Done) {
-                break;
+            let report = self.report()?;
+            if matches!(report, Report::Done | Report::NoRoom) {
+                self.child.wait().context(|| "wait for the worker")?;
+                return Ok(report);
             }
         }
-        self.child.wait().map(drop).context(|| "wait for the worker")
     }
 }
 

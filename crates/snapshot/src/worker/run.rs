@@ -25,7 +25,7 @@ use crate::inherit::{Below, resolved};
 use crate::manifest::{Lines, Search};
 use crate::stacked::Stacked;
 use crate::stream::Stream;
-use crate::unpack::{Files, Target, Unpacker, adopt};
+use crate::unpack::{Files, Image, Target, Unpacker, adopt};
 use crate::walk::Walk;
 use crate::{check, copy, merge};
 
@@ -129,11 +129,18 @@ fn work(
     let mut files = fds.into_iter().map(File::from);
     let mut next = || files.next().ok_or_else(unexpected);
     match job {
-        Job::Unpack { sha512, squash, skip_devices } => {
+        Job::Unpack { sha512, squash, skip_devices, image } => {
             let (blob, spill, manifest) = (next()?, next()?, next()?);
-            let unpacker = Unpacker::new(Files::new(root)?, spill, squash, skip_devices);
             // It says itself when it is done: there is a conversation in between.
-            return unpack(socket, unpacker, blob, manifest, sha512);
+            let Some(uuid) = image else {
+                let unpacker = Unpacker::new(Files::new(root)?, spill, squash, skip_devices);
+                return unpack(socket, unpacker, blob, manifest, sha512);
+            };
+            let unpacker = Unpacker::new(Image::new(next()?, uuid), spill, squash, skip_devices);
+            return match unpack(socket, unpacker, blob, manifest, sha512) {
+                Err(error) if error.kind() == Kind::Limit => send(socket, &Report::NoRoom, &[]),
+                done => done,
+            };
         }
         Job::Empty => empty(&root)?,
         Job::Usage => send(socket, &usage(root)?, &[])?,
@@ -162,6 +169,8 @@ fn work(
 /// The capabilities that a job keeps.
 fn rights(job: &Job) -> Capabilities {
     capabilities(match job {
+        // The file is open.
+        Job::Unpack { image: Some(_), .. } => &[],
         Job::Unpack { .. } | Job::Copy { .. } | Job::Merge { .. } => {
             &["DAC_OVERRIDE", "FOWNER", "CHOWN", "FSETID", "SETFCAP", "MKNOD"]
         }
@@ -274,5 +283,6 @@ fn unpack<T: Target>(
         }
         _ => return Err(unexpected()),
     }
+    target.end()?;
     send(socket, &Report::Done, &[])
 }

@@ -18,8 +18,9 @@ const START: u64 = 16 << 20;
 /// What the child is to do. The descriptors that belong to it follow in this order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Into the root. Descriptors: the blob, an empty file to sort in, an empty file for the manifest.
-    Unpack { sha512: bool, squash: bool, skip_devices: bool },
+    /// Into the root, or, with the uuid that it is to have, into an image. Descriptors: the blob, an empty file to sort in, an
+    /// empty file for the manifest, one for the image.
+    Unpack { sha512: bool, squash: bool, skip_devices: bool, image: Option<[u8; 16]> },
     /// Removes all that is in the root.
     Empty,
     /// Counts what is in the root.
@@ -115,6 +116,8 @@ pub(crate) enum Report {
     Progress(u64),
     /// The layer is on disk, its manifest is written. An `Adopt` is waited for.
     Unpacked { diff_id: String, size: u64, entries: u64 },
+    /// An image has no room for the layer: files may.
+    NoRoom,
     /// What is in the root takes.
     Usage { bytes: u64, files: u64 },
     /// The job is done.

@@ -25,6 +25,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        // What is mounted in there is nobody else's, and would stay.
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new);
+        for point in points.filter(|point| point.starts_with(&self.0)).collect::<Vec<_>>().iter().rev() {
+            unmount(point);
+        }
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -37,6 +43,24 @@ pub(crate) fn worker() -> &'static Path {
 /// A store with overlays, for root.
 pub(crate) fn store(dir: &Path) -> Snapshots {
     Snapshots::open(dir, DriverKind::Overlay, Ids::Host).unwrap().with_worker(worker())
+}
+
+/// Stores of the two forms that a layer can have, for root: files, and images where the kernel mounts them from files.
+pub(crate) fn both_forms(test: &str, dir: &Path) -> Vec<(Snapshots, PathBuf)> {
+    [DriverKind::Overlay, DriverKind::Erofs]
+        .into_iter()
+        .filter_map(|kind| {
+            let dir = dir.join(kind.name());
+            match Snapshots::open(&dir, kind, Ids::Host) {
+                Ok(store) => Some((store.with_worker(worker()), dir)),
+                Err(error) => {
+                    assert_eq!((kind, error.kind()), (DriverKind::Erofs, taru_stdx::Kind::Unsupported));
+                    taru_testkit::skip(test, "erofs mounted from a file");
+                    None
+                }
+            }
+        })
+        .collect()
 }
 
 /// Whether root runs the test; if not it is skipped.
@@ -74,6 +98,23 @@ pub(crate) fn blob(bytes: &[u8]) -> File {
 /// Where the files of a layer are.
 pub(crate) fn tree(dir: &Path, chain: &Digest) -> PathBuf {
     dir.join("layers").join(format!("sha256-{}", chain.hex())).join("tree")
+}
+
+fn unmount(point: &Path) {
+    let _ = taru_sys::mount::umount2(point, taru_sys::mount::UmountFlags::DETACH);
+}
+
+/// The files of a layer, an image's mounted beside the store. To be called in a mount namespace of its own.
+pub(crate) fn layer_files(dir: &Path, chain: &Digest) -> PathBuf {
+    let layer = dir.join("layers").join(format!("sha256-{}", chain.hex()));
+    let image = layer.join("image");
+    match image.exists() {
+        true => {
+            unmount(&dir.with_extension("0"));
+            attached(&taru_snapshot::Lower::Image(image), dir, 0)
+        }
+        false => layer.join("tree"),
+    }
 }
 
 /// A tar under construction.
