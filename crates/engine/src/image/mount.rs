@@ -4,7 +4,6 @@
 //! keeps the layers; the collector lets go of it once nothing is mounted there any more, however it was unmounted. It knows
 //! that of its own mount namespace, and of any after the host was restarted.
 
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -111,15 +110,18 @@ fn aside<T: Send>(act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 }
 
 /// An overlay takes layers that are attached, in its maker's mount namespace: theirs is one that ends with this. What holds
-/// them then are copies of the overlay's own.
+/// them then are copies of the overlay's own. By their paths: hundreds of them are more descriptors than many a process may
+/// have.
 fn stack_images(layers: &[Lower], dir: &Path) -> Result<Mount> {
     let room = Mount::fs("tmpfs", Some("taru"), &[("mode", Some("0700"))], Attr::default())?;
     let room = RootDir::from_fd(room.attach(RootDir::open(dir)?.as_fd())?);
-    let mut attached = Vec::new();
+    let mut paths = Vec::new();
     for (n, lower) in layers.iter().enumerate() {
-        attached.push(layer(lower)?.attach(room.create_dir_all(Path::new(&n.to_string()), 0o700)?)?);
+        let name = n.to_string();
+        layer(lower)?.attach(room.create_dir_all(Path::new(&name), 0o700)?)?;
+        paths.push(dir.join(name));
     }
-    overlay(attached.iter().map(|mount| Layer::Fd(mount.as_fd())).collect())
+    overlay(paths.iter().map(|path| Layer::Path(path)).collect())
 }
 
 /// Unmounts what [`mount`] mounted on `dir`.
