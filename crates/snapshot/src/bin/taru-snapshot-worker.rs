@@ -41,7 +41,8 @@ fn unpack(arguments: &[String]) -> Result<()> {
         0 => Ids::Host,
         _ => Ids::Subordinate(IdMaps { uids: map(uid)?, gids: map(gid)? }),
     };
-    let store = Snapshots::open(Path::new(dir), DriverKind::Overlay, ids)?;
+    let driver = DriverKind::of_store(Path::new(dir))?.unwrap_or(DriverKind::Overlay);
+    let store = Snapshots::open(Path::new(dir), driver, ids)?;
     let diff_id: Digest = diff_id.parse()?;
     let blob = File::open(blob).context(|| format!("open `{blob}`"))?;
     let layer = Unpack { chain: diff_id.clone(), parent: None, diff_id: diff_id.clone(), blob: blob.into() };

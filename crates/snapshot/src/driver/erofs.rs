@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use taru_mount::{Attr, Mount};
@@ -57,7 +56,11 @@ pub(super) fn require(dir: &Path, is_host: bool) -> Result<()> {
         return Err(Error::new(Kind::Permission, text).hint("the driver `overlay` serves every user"));
     }
     let file = nameless(dir).context(|| what)?;
-    file.write_all_at(&empty_image(), 0).context(|| format!("{what}: write an image"))?;
+    let written = file.try_clone().context(|| "keep a file open").and_then(|file| {
+        // Of nothing but its root.
+        taru_erofs::Image::new(file, 1 << 16).finish(&[0; 16])
+    });
+    written.context(|| format!("{what}: write an image"))?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()));
     match Mount::image(&path, Attr::RDONLY) {
         Ok(_) => Ok(()),
@@ -76,25 +79,4 @@ fn nameless(dir: &Path) -> Result<File> {
     let there = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
     let made = openat(CWD, there, OpenFlags::RDWR | OpenFlags::TMPFILE, 0o600);
     made.map(File::from).context(|| format!("make a file in `{}`", there.display()))
-}
-
-/// An image of nothing but its root: a superblock (1024 bytes behind the start) and, behind that, an inode of the short form.
-fn empty_image() -> [u8; 4096] {
-    const SUPERBLOCK: usize = 1024;
-    const ROOT: usize = SUPERBLOCK + 128;
-    let mut image = [0; 4096];
-    let mut put = |at: usize, bytes: &[u8]| {
-        image.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
-    };
-    put(SUPERBLOCK, &0xe0f5_e1e2_u32.to_le_bytes());
-    // Blocks of 2^12 bytes.
-    put(SUPERBLOCK + 12, &[12]);
-    // The root's number, in units of 32 bytes, and how many inodes and blocks there are.
-    put(SUPERBLOCK + 14, &((ROOT / 32) as u16).to_le_bytes());
-    put(SUPERBLOCK + 16, &1_u64.to_le_bytes());
-    put(SUPERBLOCK + 36, &1_u32.to_le_bytes());
-    // Its mode and its links.
-    put(ROOT + 4, &0o040_755_u16.to_le_bytes());
-    put(ROOT + 6, &2_u16.to_le_bytes());
-    image
 }

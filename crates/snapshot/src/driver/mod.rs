@@ -60,7 +60,7 @@ impl DriverKind {
 
     /// Of this name.
     pub fn named(name: &str) -> Option<DriverKind> {
-        [DriverKind::Overlay, DriverKind::Directory, DriverKind::Btrfs]
+        [DriverKind::Overlay, DriverKind::Erofs, DriverKind::Directory, DriverKind::Btrfs]
             .into_iter()
             .find(|kind| kind.name() == name)
     }

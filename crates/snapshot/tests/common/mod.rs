@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use taru_oci::Digest;
 use taru_snapshot::{DriverKind, Ids, Snapshots, Unpack};
-use taru_stdx::Result;
+use taru_stdx::{Kind, Result};
 
 /// A directory that is removed in the end.
 pub(crate) struct Scratch(pub(crate) PathBuf);
@@ -45,22 +45,22 @@ pub(crate) fn store(dir: &Path) -> Snapshots {
     Snapshots::open(dir, DriverKind::Overlay, Ids::Host).unwrap().with_worker(worker())
 }
 
-/// Stores of the two forms that a layer can have, for root: files, and images where the kernel mounts them from files.
+/// A store of images of erofs, for root; none, which is told, where such cannot be mounted.
+pub(crate) fn images(test: &str, dir: &Path) -> Option<Snapshots> {
+    match Snapshots::open(dir, DriverKind::Erofs, Ids::Host) {
+        Err(e) if e.kind() == Kind::Unsupported => {
+            taru_testkit::skip(test, "erofs from a file (Linux 6.12)");
+            None
+        }
+        store => Some(store.unwrap().with_worker(worker())),
+    }
+}
+
+/// Stores of the two forms that a layer can have, for root: files, and images where they can be mounted.
 pub(crate) fn both_forms(test: &str, dir: &Path) -> Vec<(Snapshots, PathBuf)> {
-    [DriverKind::Overlay, DriverKind::Erofs]
-        .into_iter()
-        .filter_map(|kind| {
-            let dir = dir.join(kind.name());
-            match Snapshots::open(&dir, kind, Ids::Host) {
-                Ok(store) => Some((store.with_worker(worker()), dir)),
-                Err(error) => {
-                    assert_eq!((kind, error.kind()), (DriverKind::Erofs, taru_stdx::Kind::Unsupported));
-                    taru_testkit::skip(test, "erofs mounted from a file");
-                    None
-                }
-            }
-        })
-        .collect()
+    let (files, other) = (dir.join("overlay"), dir.join("erofs"));
+    let other = images(test, &other).map(|store| (store, other));
+    std::iter::once((store(&files), files)).chain(other).collect()
 }
 
 /// Whether root runs the test; if not it is skipped.
@@ -95,9 +95,14 @@ pub(crate) fn blob(bytes: &[u8]) -> File {
     file
 }
 
+/// The directory of a layer.
+pub(crate) fn layer(dir: &Path, chain: &Digest) -> PathBuf {
+    dir.join("layers").join(format!("sha256-{}", chain.hex()))
+}
+
 /// Where the files of a layer are.
 pub(crate) fn tree(dir: &Path, chain: &Digest) -> PathBuf {
-    dir.join("layers").join(format!("sha256-{}", chain.hex())).join("tree")
+    layer(dir, chain).join("tree")
 }
 
 fn unmount(point: &Path) {
@@ -106,7 +111,7 @@ fn unmount(point: &Path) {
 
 /// The files of a layer, an image's mounted beside the store. To be called in a mount namespace of its own.
 pub(crate) fn layer_files(dir: &Path, chain: &Digest) -> PathBuf {
-    let layer = dir.join("layers").join(format!("sha256-{}", chain.hex()));
+    let layer = layer(dir, chain);
     let image = layer.join("image");
     match image.exists() {
         true => {
