@@ -19,7 +19,16 @@ pub(crate) fn add(page: &mut Page) {
                     ("128+N", "The program was killed by signal N."),
                 ],
             ),
-            ("ENVIRONMENT", &[("TARU_ROOT", "The directory for taru's state, where `--root` is not given.")]),
+            (
+                "ENVIRONMENT",
+                &[
+                    ("TARU_ROOT", "The directory for taru's state, where `--root` is not given."),
+                    (
+                        "TARU_STORAGE_DRIVER",
+                        "How a new store keeps layers: `overlay` (the default), `erofs` (images; root, Linux 6.12), `dir` or `btrfs`.",
+                    ),
+                ],
+            ),
             (
                 "FILES",
                 &[

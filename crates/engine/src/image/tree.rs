@@ -35,7 +35,7 @@ fn driver(store: &Path) -> Result<DriverKind> {
     let Ok(name) = std::env::var("TARU_STORAGE_DRIVER") else { return kept() };
     DriverKind::named(&name).ok_or_else(|| {
         Error::invalid(format!("use TARU_STORAGE_DRIVER=`{}`: no such driver", name.escape_debug()))
-            .hint("overlay, dir or btrfs")
+            .hint("overlay, erofs, dir or btrfs")
     })
 }
 

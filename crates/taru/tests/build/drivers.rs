@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use taru_testkit::{Grant, Sandbox, sandbox, skip};
+use taru_testkit::{Disk, Grant, Sandbox, sandbox, skip};
 
 use crate::image::Image;
 use crate::{USER, World};
@@ -63,6 +63,28 @@ fn directories() {
             let _ = fs::remove_dir_all(world.store());
             assert_same(&image, &build(&world));
         }
+    });
+}
+
+#[test]
+fn erofs() {
+    sandbox(|sandbox| {
+        let image = expected(sandbox);
+        let world = World { driver: Some("erofs"), ..World::new(sandbox) };
+        // erofs cannot be mounted from a file of the sandbox's tmpfs.
+        let disk = match Disk::ext4(&sandbox.dir(), 256 << 20, &[]) {
+            Ok(disk) => disk,
+            Err(lacking) => return sandbox.skip(&lacking),
+        };
+        let _ = fs::remove_dir_all(world.store());
+        std::os::unix::fs::symlink(disk.path(), world.store()).unwrap();
+        if world.taru(&["images"]).output().stderr.contains("erofs cannot be mounted from a file") {
+            return sandbox.skip("erofs from a file (Linux 6.12)");
+        }
+        assert_same(&image, &build(&world));
+        let layers = fs::read_dir(world.store().join("snapshot/layers")).unwrap();
+        let mut layers = layers.map(|layer| layer.unwrap().path());
+        assert!(layers.all(|layer| layer.join("image").is_file() && !layer.join("tree").exists()));
     });
 }
 

@@ -6,6 +6,7 @@ mod accounts;
 mod archives;
 mod bounded;
 mod damage;
+mod erofs;
 mod faults;
 mod files;
 mod floods;

@@ -23,6 +23,8 @@ const APPLETS: [&str; 15] = [
 pub(crate) struct Taru<'a> {
     pub(crate) sandbox: &'a Sandbox,
     pub(crate) user: bool,
+    /// `TARU_STORAGE_DRIVER`, if it is set.
+    pub(crate) driver: Option<&'static str>,
     state: PathBuf,
 }
 
@@ -50,12 +52,17 @@ impl<'a> Taru<'a> {
     }
 
     fn below(sandbox: &'a Sandbox, user: bool, state: PathBuf) -> Taru<'a> {
-        let taru = Taru { sandbox, user, state };
+        let taru = Taru { sandbox, user, driver: None, state };
         for dir in [taru.state.clone(), taru.home(), taru.dir()] {
             fs::create_dir_all(&dir).unwrap();
             taru.give(&dir);
         }
         taru
+    }
+
+    /// The same, with layers kept by `driver`.
+    pub(crate) fn with(self, driver: &'static str) -> Taru<'a> {
+        Taru { driver: Some(driver), ..self }
     }
 
     /// Both users, one after the other; in the end nothing may be left.
@@ -121,10 +128,14 @@ impl<'a> Taru<'a> {
         let output = self.sandbox.dir().join("output");
         fs::create_dir_all(&output).unwrap();
         let home = self.home();
-        Invocation::new(&output, self.argv(words))
+        let taru = Invocation::new(&output, self.argv(words))
             .env("HOME", &home)
             .env("DOCKER_CONFIG", home)
-            .dir(self.dir())
+            .dir(self.dir());
+        match self.driver {
+            Some(driver) => taru.env("TARU_STORAGE_DRIVER", driver),
+            None => taru,
+        }
     }
 
     /// `taru LINE`, its words separated by blanks.
@@ -150,7 +161,8 @@ impl<'a> Taru<'a> {
         let file = fs::File::create(&path).unwrap();
         self.give(&path);
         let argv = self.argv(&line.split_whitespace().collect::<Vec<_>>());
-        let status = Command::new(&argv[0]).args(&argv[1..]).stdout(file).status().unwrap();
+        let driver = self.driver.map(|driver| ("TARU_STORAGE_DRIVER", driver));
+        let status = Command::new(&argv[0]).args(&argv[1..]).envs(driver).stdout(file).status().unwrap();
         assert!(status.success(), "{line}");
         path
     }
