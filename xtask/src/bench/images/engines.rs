@@ -39,6 +39,14 @@ impl Engines {
         Case::new(&self.taru, &[&["--root", root.as_str()], words].concat())
     }
 
+    /// `taru` on the store `name`, whose layers are kept by `driver`.
+    pub(super) fn taru_with(&self, driver: &str, name: &str, words: &[&str]) -> Case {
+        let (variable, taru, root) =
+            (format!("TARU_STORAGE_DRIVER={driver}"), self.taru.display().to_string(), self.store(name));
+        let all = [&[variable.as_str(), &taru, "--root", &root], words].concat();
+        Case::new(Path::new("env"), &all)
+    }
+
     /// `--root` puts what taru keeps while containers run beside what it stores; on a host it is in memory, below /run.
     pub(super) fn keep_run_in_memory(&self, name: &str) -> Case {
         let dir = self.store(name);
