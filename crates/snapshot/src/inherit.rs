@@ -130,7 +130,13 @@ pub(crate) fn complete(
 ) -> Result<()> {
     let mut lines = Lines::new(raw)?;
     let (mut all, mut new) = (ManifestWriter::new(to), ManifestWriter::new(adopted));
-    while let Some(mut record) = lines.next()? {
+    while let Some(line) = lines.next_line()? {
+        // Of most lines there is nothing to be changed.
+        if !matches!(Record::letter_of(line), b'i' | b'o') {
+            all.push_line(line)?;
+            continue;
+        }
+        let mut record = Record::parse(line.strip_suffix(b"\n").unwrap_or(line))?;
         match record.kind {
             Kind::Implicit => {
                 record.kind = Kind::Directory { is_opaque: false };
@@ -139,8 +145,7 @@ pub(crate) fn complete(
                     new.push(&record)?;
                 }
             }
-            Kind::Directory { is_opaque: true } => opaque(&record.path)?,
-            _ => {}
+            _ => opaque(&record.path)?,
         }
         all.push(&record)?;
     }

@@ -33,11 +33,19 @@ impl ManifestWriter {
     }
 
     pub(crate) fn push(&mut self, record: &Record) -> Result<()> {
-        self.line.clear();
-        record.write(&mut self.line);
-        self.hasher.update(&self.line);
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        record.write(&mut line);
+        let pushed = self.push_line(&line);
+        self.line = line;
+        pushed
+    }
+
+    /// Takes a line of another manifest, with its end.
+    pub(crate) fn push_line(&mut self, line: &[u8]) -> Result<()> {
+        self.hasher.update(line);
         self.lines += 1;
-        self.to.write_all(&self.line).context(|| "write the manifest")
+        self.to.write_all(line).context(|| "write the manifest")
     }
 
     pub(crate) fn finish(mut self) -> Result<()> {
@@ -54,6 +62,7 @@ pub(crate) struct Lines {
     hasher: Hasher,
     count: u64,
     is_done: bool,
+    line: Vec<u8>,
 }
 
 impl Lines {
@@ -64,16 +73,24 @@ impl Lines {
             hasher: Hasher::new(Algorithm::Sha256),
             count: 0,
             is_done: false,
+            line: Vec::new(),
         })
     }
 
     /// The next record.
     pub(crate) fn next(&mut self) -> Result<Option<Record>> {
+        let parse = |line: &[u8]| Record::parse(line.strip_suffix(b"\n").unwrap_or(line));
+        self.next_line()?.map(parse).transpose()
+    }
+
+    /// The next line as it stands there, with its end.
+    pub(crate) fn next_line(&mut self) -> Result<Option<&[u8]>> {
         if self.is_done {
             return Ok(None);
         }
-        let mut line = Vec::new();
-        self.from.by_ref().take(LINE).read_until(b'\n', &mut line).context(|| "read the manifest")?;
+        let line = &mut self.line;
+        line.clear();
+        self.from.by_ref().take(LINE).read_until(b'\n', line).context(|| "read the manifest")?;
         let bare =
             line.strip_suffix(b"\n").ok_or_else(|| Error::invalid("read the manifest: it is cut off"))?;
         if let Some(end) =
@@ -87,9 +104,9 @@ impl Lines {
                 false => Err(Error::invalid("read the manifest: its own checksum is wrong")),
             };
         }
-        self.hasher.update(&line);
+        self.hasher.update(line);
         self.count += 1;
-        Record::parse(bare).map(Some)
+        Ok(Some(line))
     }
 }
 

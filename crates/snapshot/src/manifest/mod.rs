@@ -21,6 +21,7 @@
 //! walk meets them: a directory, all that is below it, the next ([`order`]).
 
 mod file;
+mod packed;
 mod record;
 mod sort;
 

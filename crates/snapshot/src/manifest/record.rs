@@ -80,23 +80,34 @@ pub(crate) fn order(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 fn escape(bytes: &[u8], into: &mut Vec<u8>) {
-    for &b in bytes {
-        match b {
-            0..=b' ' | b'%' | b'=' | b',' | 0x7f => {
-                into.push(b'%');
-                hex(&[b], into);
-            }
-            _ => into.push(b),
-        }
+    let is_plain = |b: &u8| !matches!(b, 0..=b' ' | b'%' | b'=' | b',' | 0x7f);
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|b| !is_plain(b)) {
+        let (plain, special) = rest.split_at(at);
+        into.extend_from_slice(plain);
+        into.push(b'%');
+        hex(&special[..1], into);
+        rest = &special[1..];
     }
+    into.extend_from_slice(rest);
 }
 
 fn hex(bytes: &[u8], into: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for b in bytes {
-        into.push(DIGITS[usize::from(b >> 4)]);
-        into.push(DIGITS[usize::from(b & 15)]);
+    into.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
+}
+
+/// A number in digits to a base, at least so many of them. `write!` takes several times as long, and a manifest is little
+/// but numbers.
+fn number(mut n: u64, base: u64, least: usize, into: &mut Vec<u8>) {
+    let mut digits = [b'0'; 22];
+    let mut at = digits.len();
+    while n > 0 || digits.len() - at < least {
+        at -= 1;
+        digits[at] = b'0' + (n % base) as u8;
+        n /= base;
     }
+    into.extend_from_slice(&digits[at..]);
 }
 
 fn digit(c: u8) -> Option<u8> {
@@ -125,36 +136,46 @@ fn unescape(text: &[u8]) -> Option<Vec<u8>> {
 impl Record {
     /// The line, with its end.
     pub(crate) fn write(&self, into: &mut Vec<u8>) {
-        use std::io::Write;
         escape(&self.path, into);
         let kind = match self.kind {
-            Kind::Directory { is_opaque: false } => 'd',
-            Kind::Directory { is_opaque: true } => 'o',
-            Kind::Implicit => 'i',
-            Kind::File { .. } => 'f',
-            Kind::Sparse { .. } => 's',
-            Kind::Link { .. } => 'h',
-            Kind::Symlink { .. } => 'l',
-            Kind::Character { .. } => 'c',
-            Kind::Block { .. } => 'b',
-            Kind::Fifo => 'p',
-            Kind::Whiteout => 'w',
+            Kind::Directory { is_opaque: false } => b'd',
+            Kind::Directory { is_opaque: true } => b'o',
+            Kind::Implicit => b'i',
+            Kind::File { .. } => b'f',
+            Kind::Sparse { .. } => b's',
+            Kind::Link { .. } => b'h',
+            Kind::Symlink { .. } => b'l',
+            Kind::Character { .. } => b'c',
+            Kind::Block { .. } => b'b',
+            Kind::Fifo => b'p',
+            Kind::Whiteout => b'w',
         };
         let (seconds, nanoseconds) = self.mtime;
-        // Writing to a vector cannot fail.
-        let _ = write!(
-            into,
-            "\t{kind}\t{:o}\t{}\t{}\t{seconds}.{nanoseconds:09}\t",
-            self.mode, self.uid, self.gid
-        );
+        into.extend_from_slice(&[b'\t', kind, b'\t']);
+        number(self.mode.into(), 8, 1, into);
+        for id in [self.uid, self.gid] {
+            into.push(b'\t');
+            number(id.into(), 10, 1, into);
+        }
+        into.push(b'\t');
+        if seconds < 0 {
+            into.push(b'-');
+        }
+        number(seconds.unsigned_abs(), 10, 1, into);
+        into.push(b'.');
+        number(nanoseconds.into(), 10, 9, into);
+        into.push(b'\t');
         match &self.kind {
             Kind::File { size, hash } | Kind::Sparse { size, hash } => {
-                let _ = write!(into, "{size}:");
+                number(*size, 10, 1, into);
+                into.push(b':');
                 hex(hash, into);
             }
             Kind::Link { target } | Kind::Symlink { target } => escape(target, into),
             Kind::Character { major, minor } | Kind::Block { major, minor } => {
-                let _ = write!(into, "{major}:{minor}");
+                number((*major).into(), 10, 1, into);
+                into.push(b':');
+                number((*minor).into(), 10, 1, into);
             }
             Kind::Directory { .. } | Kind::Implicit | Kind::Fifo | Kind::Whiteout => {}
         }
@@ -174,6 +195,11 @@ impl Record {
     pub(crate) fn path_of(line: &[u8]) -> Result<Vec<u8>> {
         let field = line.split(|&b| b == b'\t').next().and_then(unescape);
         field.ok_or_else(|| Error::invalid(format!("read the manifest line `{}`", line.escape_ascii())))
+    }
+
+    /// Which kind of record a line is of: its letter.
+    pub(crate) fn letter_of(line: &[u8]) -> u8 {
+        line.iter().position(|&b| b == b'\t').and_then(|at| line.get(at + 1)).copied().unwrap_or(0)
     }
 
     /// The record of a line without its end.

@@ -12,18 +12,22 @@ use std::os::unix::fs::FileExt;
 
 use taru_stdx::{Context, Error, Result};
 
+use super::packed::{LENGTH, Packed, pack};
 use super::record::{Kind, Record, order};
 
 /// Bytes of records that are kept in memory.
 const MEMORY: usize = 6 << 20;
+/// Bytes that are reserved at once.
+const STEP: usize = 512 << 10;
 
 /// Sorts records, in a file where there are many.
 pub(crate) struct Sorter {
     spill: File,
     /// Where each sorted run in the file starts and ends.
     runs: Vec<(u64, u64)>,
-    held: Vec<(u32, Record)>,
-    held_bytes: usize,
+    /// Packed records, and where each begins.
+    held: Vec<u8>,
+    places: Vec<u32>,
     memory: usize,
     next: u32,
 }
@@ -51,24 +55,29 @@ impl PartialOrd for Head {
 impl Sorter {
     /// `spill` is an empty file for what does not fit into memory.
     pub(crate) fn new(spill: File) -> Sorter {
-        Sorter { spill, runs: Vec::new(), held: Vec::new(), held_bytes: 0, memory: MEMORY, next: 0 }
+        Sorter { spill, runs: Vec::new(), held: Vec::new(), places: Vec::new(), memory: MEMORY, next: 0 }
     }
 
     /// Takes the next record.
     pub(crate) fn push(&mut self, record: Record) -> Result<()> {
-        let xattrs: usize = record.xattrs.iter().map(|(n, v)| n.len() + v.len() + 64).sum();
-        let detail = match &record.kind {
-            Kind::Link { target } | Kind::Symlink { target } => target.len() + 16,
-            _ => 0,
-        };
-        self.held_bytes += size_of::<Record>() + 32 + record.path.len() + detail + xattrs;
-        self.held.push((self.next, record));
+        // Not twice as much each time: what is reserved is memory, too.
+        if self.held.capacity() - self.held.len() < STEP / 2 {
+            self.held.reserve_exact(STEP);
+        }
+        self.places.push(self.held.len() as u32);
+        pack(&record, self.next, &mut self.held);
         self.next += 1;
-        if self.held_bytes > self.memory { self.spill() } else { Ok(()) }
+        let taken = self.held.len() + self.places.len() * size_of::<u32>();
+        if taken > self.memory { self.spill() } else { Ok(()) }
     }
 
+    /// Sorts what is held: by path, then by time.
     fn sort(&mut self) {
-        self.held.sort_by(|(n, a), (m, b)| order(&a.path, &b.path).then(n.cmp(m)));
+        let key = |at: &u32| Packed::at(&self.held, *at as usize).and_then(Packed::key).unwrap_or_default();
+        self.places.sort_unstable_by(|a, b| {
+            let ((a, n), (b, m)) = (key(a), key(b));
+            order(a, b).then(n.cmp(&m))
+        });
     }
 
     fn spill(&mut self) -> Result<()> {
@@ -77,9 +86,10 @@ impl Sorter {
         let start = self.runs.last().map_or(0, |(_, end)| *end);
         let mut end = start;
         let mut buffer = Vec::with_capacity(256 << 10);
-        for (number, record) in self.held.drain(..) {
-            buffer.extend_from_slice(&number.to_le_bytes());
-            record.write(&mut buffer);
+        for at in self.places.drain(..) {
+            let packed = Packed::at(&self.held, at as usize).unwrap_or_default();
+            buffer.extend_from_slice(&(packed.len() as u32).to_ne_bytes());
+            buffer.extend_from_slice(packed);
             if buffer.len() > 192 << 10 {
                 self.spill.write_all(&buffer).context(what)?;
                 end += buffer.len() as u64;
@@ -88,7 +98,7 @@ impl Sorter {
         }
         self.spill.write_all(&buffer).context(what)?;
         self.runs.push((start, end + buffer.len() as u64));
-        self.held_bytes = 0;
+        self.held.clear();
         Ok(())
     }
 
@@ -97,7 +107,9 @@ impl Sorter {
         let mut reduce = Reduce::default();
         if self.runs.is_empty() {
             self.sort();
-            for (number, record) in self.held {
+            for at in &self.places {
+                let packed = Packed::at(&self.held, *at as usize).and_then(Packed::unpack);
+                let (number, record) = packed.ok_or_else(damaged)?;
                 reduce.push(number, record, &mut take)?;
             }
             return reduce.flush(&mut take);
@@ -131,6 +143,8 @@ impl Sorter {
 /// A sorted part of the file.
 struct Run<'f> {
     from: BufReader<std::io::Take<At<'f>>>,
+    /// For one record.
+    packed: Vec<u8>,
 }
 
 /// A file read from a place of its own.
@@ -149,21 +163,25 @@ impl Read for At<'_> {
 
 impl<'f> Run<'f> {
     fn new(file: &'f File, at: u64, end: u64) -> Run<'f> {
-        Run { from: BufReader::with_capacity(32 << 10, At { file, at }.take(end - at)) }
+        let from = BufReader::with_capacity(32 << 10, At { file, at }.take(end - at));
+        Run { from, packed: Vec::new() }
     }
 
     fn next(&mut self) -> Result<Option<(u32, Record)>> {
         let what = || "sort the manifest";
-        let mut number = [0; 4];
         if self.from.fill_buf().context(what)?.is_empty() {
             return Ok(None);
         }
-        self.from.read_exact(&mut number).context(what)?;
-        let mut line = Vec::new();
-        self.from.read_until(b'\n', &mut line).context(what)?;
-        let line = line.strip_suffix(b"\n").ok_or_else(|| Error::invalid(what()))?;
-        Ok(Some((u32::from_le_bytes(number), Record::parse(line)?)))
+        let mut length = [0; LENGTH];
+        self.from.read_exact(&mut length).context(what)?;
+        self.packed.resize(u32::from_ne_bytes(length) as usize, 0);
+        self.from.read_exact(&mut self.packed).context(what)?;
+        Packed::unpack(&self.packed).map(Some).ok_or_else(damaged)
     }
+}
+
+fn damaged() -> Error {
+    Error::invalid("sort the manifest: a record is damaged")
 }
 
 /// Takes records sorted by path and time, and lets through what is left in the end.
