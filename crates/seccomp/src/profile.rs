@@ -1,11 +1,11 @@
 //! A seccomp profile, typed: what `linux.seccomp` of an OCI configuration says.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::seccomp::{flag, ret};
 
@@ -202,47 +202,76 @@ impl Profile {
 
     /// The profile as `linux.seccomp` of an OCI configuration: what [`Profile::parse`] reads.
     pub fn to_json(&self) -> String {
-        let rules: Vec<Value> = self
-            .rules
-            .iter()
-            .map(|rule| {
-                let args: Vec<Value> = rule
-                    .args
-                    .iter()
-                    .map(|a| {
-                        json!({"index": a.index, "value": a.value, "valueTwo": a.value_two, "op": name_in(&OPS, a.op)})
-                    })
-                    .collect();
-                let mut value = json!({"names": rule.names, "action": name_in(&ACTIONS, rule.action)});
-                insert(&mut value, "errnoRet", rule.errno);
-                insert(&mut value, "args", (!args.is_empty()).then_some(args));
-                value
-            })
-            .collect();
-        let flags: Vec<&str> =
-            FLAGS.iter().filter(|(_, bit)| self.flags & bit != 0).map(|(name, _)| *name).collect();
-        let architectures: Vec<&str> = self.architectures.iter().map(|arch| arch.oci_name()).collect();
-        let mut value = json!({"defaultAction": name_in(&ACTIONS, self.default_action)});
-        insert(&mut value, "defaultErrnoRet", self.default_errno);
-        insert(&mut value, "architectures", (!architectures.is_empty()).then_some(architectures));
-        insert(&mut value, "flags", Some(flags));
-        insert(&mut value, "listenerPath", self.listener_path.as_ref().map(|p| p.to_string_lossy()));
-        insert(&mut value, "listenerMetadata", self.listener_metadata.as_ref());
-        insert(&mut value, "syscalls", Some(rules));
-        value.to_string()
+        let flags = FLAGS.iter().filter(|(_, bit)| self.flags & bit != 0);
+        let text = Text {
+            default_action: name_in(&ACTIONS, self.default_action),
+            default_errno_ret: self.default_errno,
+            architectures: self.architectures.iter().map(|arch| arch.oci_name()).collect(),
+            flags: flags.map(|(name, _)| *name).collect(),
+            listener_path: self.listener_path.as_ref().map(|path| path.to_string_lossy()),
+            listener_metadata: self.listener_metadata.as_deref(),
+            syscalls: self.rules.iter().map(RuleText::new).collect(),
+        };
+        // Strings and numbers can always be written.
+        serde_json::to_string(&text).unwrap_or_default()
+    }
+}
+
+/// `linux.seccomp` to be written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Text<'a> {
+    default_action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_errno_ret: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    architectures: Vec<&'static str>,
+    flags: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener_path: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener_metadata: Option<&'a str>,
+    syscalls: Vec<RuleText<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleText<'a> {
+    names: &'a [String],
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno_ret: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    args: Vec<ArgText>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ArgText {
+    index: u32,
+    value: u64,
+    value_two: u64,
+    op: &'static str,
+}
+
+impl RuleText<'_> {
+    fn new(rule: &Rule) -> RuleText<'_> {
+        let args = rule.args.iter().map(|arg| {
+            let Arg { index, value, value_two, op } = *arg;
+            ArgText { index, value, value_two, op: name_in(&OPS, op) }
+        });
+        RuleText {
+            names: &rule.names,
+            action: name_in(&ACTIONS, rule.action),
+            errno_ret: rule.errno,
+            args: args.collect(),
+        }
     }
 }
 
 /// The (first) name of `value` in `table`.
 fn name_in<T: PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
     table.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name)
-}
-
-/// Adds a member to a JSON object, if there is a value.
-fn insert(object: &mut Value, key: &str, value: Option<impl serde::Serialize>) {
-    if let (Some(members), Some(value)) = (object.as_object_mut(), value) {
-        members.insert(key.to_owned(), json!(value));
-    }
 }
 
 /// Reads a JSON object whose keys match in any case and whose null values leave the default, into a struct
