@@ -57,30 +57,32 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
     let parse = |definition: clap::Command| {
         definition.try_get_matches_from(&args).and_then(|m| Cli::from_arg_matches(&m))
     };
-    let short = commands::unfolded(clap::Command::new("taru").version(env!("CARGO_PKG_VERSION")));
+    let short = commands::only_typed(clap::Command::new("taru").version(env!("CARGO_PKG_VERSION")), &args);
     // Whoever needs help is given it by the whole definition.
-    parse(short).or_else(|_| parse(command())).map_err(|mistake| {
-        let is_help = mistake.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-        if !mistake.use_stderr() {
-            return match output::text(&mistake.render().to_string()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    output::report(&error);
-                    ExitCode::FAILURE
-                }
-            };
-        }
-        let whole = command();
-        if is_help {
-            // A closed standard error is not our concern.
-            let _ = mistake.print();
-        } else {
-            output::report(&mistakes::explain(&whole, &args, &mistake));
-        }
-        let (verbs, ..) = mistakes::typed(&whole, &args);
-        let runs = verbs.iter().any(|verb| RUN_PROGRAMS.contains(verb));
-        ExitCode::from(if runs { output::OWN_FAILURE } else { output::USAGE })
-    })
+    short.map_or_else(|| parse(command()), |short| parse(short).or_else(|_| parse(command()))).map_err(
+        |mistake| {
+            let is_help = mistake.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+            if !mistake.use_stderr() {
+                return match output::text(&mistake.render().to_string()) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => {
+                        output::report(&error);
+                        ExitCode::FAILURE
+                    }
+                };
+            }
+            let whole = command();
+            if is_help {
+                // A closed standard error is not our concern.
+                let _ = mistake.print();
+            } else {
+                output::report(&mistakes::explain(&whole, &args, &mistake));
+            }
+            let (verbs, ..) = mistakes::typed(&whole, &args);
+            let runs = verbs.iter().any(|verb| RUN_PROGRAMS.contains(verb));
+            ExitCode::from(if runs { output::OWN_FAILURE } else { output::USAGE })
+        },
+    )
 }
 
 /// `taru help VERB` is `taru VERB --help`.

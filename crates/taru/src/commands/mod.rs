@@ -3,6 +3,7 @@
 //! To add a verb: its file, its `mod` line, its variant and its lines in [`Command::run`] and `VERBS`, each in
 //! alphabetical order.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args as _, Subcommand};
@@ -165,7 +166,7 @@ impl Command {
 /// Adds a verb's options to its definition.
 type Define = fn(clap::Command) -> clap::Command;
 
-/// The verbs again, for [`unfolded`].
+/// The verbs again, for [`only_typed`].
 const VERBS: [(&str, Define); 40] = [
     ("attach", attach::Args::augment_args),
     ("build", build::Args::augment_args),
@@ -209,11 +210,14 @@ const VERBS: [(&str, Define); 40] = [
     ("wait", wait::Args::augment_args),
 ];
 
-/// The options of all verbs and the verbs, each of which is unfolded when it is called: to make the options of all of them
-/// takes longer than all else that a short command does. Enough to understand a right command line, not to help.
-pub(crate) fn unfolded(taru: clap::Command) -> clap::Command {
-    let verbs = VERBS.map(|(name, define)| clap::Command::new(name).defer(define));
-    Global::augment_args(taru.subcommand_required(true).subcommands(verbs))
+/// The options of all verbs, and of the verbs the one that seems to have been typed, if any: to make the options of all of
+/// them takes longer than all else that a short command does. It understands this command line or none: no word but a verb
+/// can stand where a verb stands.
+pub(crate) fn only_typed(taru: clap::Command, args: &[OsString]) -> Option<clap::Command> {
+    let verb = |arg: &OsString| VERBS.iter().find(|(name, _)| arg == name);
+    let (name, define) = args.iter().skip(1).find_map(verb)?;
+    let verb = define(clap::Command::new(*name));
+    Some(Global::augment_args(taru.subcommand_required(true).subcommand(verb)))
 }
 
 /// The state directory that the command line names.
@@ -233,14 +237,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_verb_is_unfolded() {
+    fn each_verb_is_found_by_its_name_alone() {
         let whole = definition();
-        let short = unfolded(clap::Command::new("taru"));
-        let names = |of: &clap::Command| -> Vec<String> {
-            of.get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
-        };
-        assert_eq!(names(&short), names(&whole));
-        // An alias would have to be known before its verb is unfolded.
+        let names: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(VERBS.map(|(name, _)| name).to_vec(), names);
+        // An alias would have to be looked for, too.
         assert!(whole.get_subcommands().all(|verb| verb.get_all_aliases().next().is_none()));
     }
 }
