@@ -47,15 +47,25 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
 /// # Errors
 /// As [`bundle`].
 pub(crate) fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Result<PathBuf> {
+    place(engine, dir)?;
+    fill(engine, record, dir, id)?;
+    Ok(dir.to_owned())
+}
+
+/// Makes the empty directory of a bundle.
+pub(crate) fn place(engine: &Engine, dir: &Path) -> Result<()> {
+    dirs::remove(dir)?;
+    dirs::ensure(&dir.join("rootfs"))?;
+    // The runtime, which keeps its state beside, may have made it, for itself alone.
+    dirs::open_up(engine.dirs.run())
+}
+
+/// Makes all that is in a bundle, and gives the document's text.
+pub(crate) fn fill(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Result<Vec<u8>> {
     let config = record.config()?;
     let kept = engine.dirs.container(&record.id);
     let maps = idmap::choose(&engine.caller, config.userns, record.uid_base)?;
     let hostname = config.hostname.clone().unwrap_or_else(|| record.short_id().to_owned());
-
-    dirs::remove(dir)?;
-    dirs::ensure(&dir.join("rootfs"))?;
-    // The runtime, which keeps its state beside, may have made it, for itself alone.
-    dirs::open_up(engine.dirs.run())?;
     let host = match &config.root {
         Root::Host => {
             host_root::etc_layer(&dir.join(bundle::ETC), &hostname, maps.root())?;
@@ -106,7 +116,7 @@ pub(crate) fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) 
     let text = serde_json::to_vec(&spec).context(|| "write the bundle")?;
     replace(&dir.join(CONFIG), &text, 0o600, Sync::Atomic)?;
     (engine.say)(Detail::Every, &format!("bundle in `{}`", dir.display()));
-    Ok(dir.to_owned())
+    Ok(text)
 }
 
 /// The system calls it may use: the default profile for its capabilities.

@@ -121,7 +121,10 @@ pub fn settle(engine: &mut Engine, record: &Record) -> Result<Option<Status>> {
 pub fn end(engine: &mut Engine, record: &Record, ended: &Ended) -> Result<Option<Status>> {
     let config = record.config.as_ref().ok();
     if config.is_some_and(|c| c.remove) {
-        engine.store.removing(record)?;
+        // While its starter lives nobody begins it anew, and once that is gone it is removed by whoever sees that.
+        if record.starter != engine.starter.process {
+            engine.store.removing(record)?;
+        }
         prepare::remove_all(engine, record)?;
         engine.delete(record, false)?;
         return Ok(None);

@@ -2,22 +2,28 @@
 //!
 //! ```text
 //! foreground   taru ── taru-runtime run ── init        standard streams are the caller's; signals are handed on
+//!               └─ document ─▲                         through a pipe, so that the one begins while the other writes
 //! detached     taru ── (ends)
 //!              taru-runtime supervise ── init          streams go to the log; it outlives taru
 //! ```
 
 use std::ffi::OsString;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use taru_runtime::state::Process;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_supervise::facts::Facts;
+use taru_sys::fd;
 use taru_sys::poll::{events, poll};
-use taru_sys::process::{Clone, Program, clone3, exit_now, getpid, pidfd_send_signal, try_wait_pidfd};
+use taru_sys::process::{
+    Child, Clone, Pid, Program, clone3, exit_now, getpid, pidfd_open, pidfd_send_signal, try_wait_pidfd,
+    wait_pidfd,
+};
 use taru_sys::signal::{self, SignalFd};
 
 use crate::config::ContainerConfig;
@@ -49,16 +55,10 @@ pub enum Outcome {
 pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option<&str>) -> Result<Outcome> {
     config.remove = !config.keep;
     let record = begin(engine, &config, name, config.keep)?;
-    let ran = prepare::bundle(engine, &record).and_then(|bundle| {
-        let log = bundle.join(RUNTIME_LOG);
-        let words = engine.runtime.run(&bundle, &log, &record.id);
-        (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
-        let status = follow(words, engine.report, || {
-            let supervisor = Process::of_pid(getpid().0)?;
-            Facts { supervisor, init: None, started: SystemTime::now() }.write(&bundle)
-        })?;
-        Ok((status, runtime::failure(&log)))
-    });
+    let bundle = engine.dirs.bundle(&record.id);
+    let log = bundle.join(RUNTIME_LOG);
+    let ran = prepare::place(engine, &bundle).and_then(|()| in_bundle(engine, &record, &bundle, &log));
+    let ran = ran.map(|status| (status, runtime::failure(&log)));
     match ran {
         Ok((status, None)) => {
             (engine.say)(Detail::Main, &format!("container `{}` ended, its status is {status}", record.name));
@@ -78,6 +78,35 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
             Err(error)
         }
     }
+}
+
+/// Runs the container in its still empty bundle. Our runtime is executed first: by the time that it asks for the document,
+/// which it waits for, that is nearly written.
+fn in_bundle(engine: &Engine, record: &Record, bundle: &Path, log: &Path) -> Result<u8> {
+    let facts = |supervisor| Facts { supervisor, init: None, started: SystemTime::now() }.write(bundle);
+    let (document, mut writer) = std::io::pipe().context(|| "make a pipe")?;
+    let Some(words) = engine.runtime.run_ahead(bundle, log, document.as_raw_fd(), &record.id) else {
+        prepare::fill(engine, record, bundle, &record.id)?;
+        let words = engine.runtime.run(bundle, log, &record.id);
+        (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
+        return follow(words, engine.report, || facts(Process::of_pid(getpid().0)?));
+    };
+    (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
+    fd::keep_inherited(document.as_raw_fd()).context(|| "hand on a pipe")?;
+    let start = || spawn(&words);
+    watch(start, |child| {
+        drop(document);
+        // Written before it has the document: what runs is known, even if this process is killed at once.
+        facts(Process::of_pid(child.pid.0)?)?;
+        match writer.write_all(&prepare::fill(engine, record, bundle, &record.id)?) {
+            // It has ended already, and said why.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written.context(|| "hand the document to the runtime")?,
+        }
+        drop(writer);
+        engine.store.write_back();
+        Ok(())
+    })
 }
 
 /// Starts a container in the background; it runs when this returns.
@@ -223,6 +252,40 @@ pub fn follow(words: Vec<OsString>, report: fn(&Error), before: impl FnOnce() ->
     let path = words[0].clone();
     let program = Program::new(path.into_vec(), words.into_iter().map(OsString::into_vec), env)
         .context_as(Kind::Invalid, || "start the runtime")?;
+    let own = signal::block(&signal::Set::new(&[]));
+    let start = || {
+        if let Some(child) = clone3(&Clone::default()).context(|| "start the runtime")? {
+            return Ok(child);
+        }
+        signal::mask(&own);
+        signal::default_action(signal::SIGPIPE);
+        let error = match before() {
+            Ok(()) => Error::new(Kind::System, "execute the runtime").because(program.execve()),
+            Err(error) => error,
+        };
+        report(&error);
+        exit_now(OWN_FAILURE)
+    };
+    watch(start, |_| Ok(()))
+}
+
+/// Executes `words` as a child with this process's standard streams.
+fn spawn(words: &[OsString]) -> Result<Child> {
+    let (program, arguments) =
+        words.split_first().ok_or_else(|| Error::invalid("start the runtime: no words"))?;
+    // Shares this process's memory until it is executed, where a copy would have to be made of that.
+    let child = Command::new(program).args(arguments).spawn().context(|| "start the runtime")?;
+    let pid = Pid(child.id().cast_signed());
+    // Our child, which nobody has reaped: the number is its.
+    let pidfd = pidfd_open(pid).context(|| "start the runtime")?;
+    Ok(Child { pid, pidfd })
+}
+
+/// Starts a child, does `meanwhile`, hands signals on to it, and returns its exit status. Whatever fails, it is ended.
+///
+/// # Errors
+/// The child cannot be made or waited for; what `meanwhile` fails with.
+fn watch(start: impl FnOnce() -> Result<Child>, meanwhile: impl FnOnce(&Child) -> Result<()>) -> Result<u8> {
     // Blocked before there is a child, so that no signal ends this process and leaves it alone.
     let handed_on = signal::Set::new(&[
         signal::SIGHUP,
@@ -234,23 +297,17 @@ pub fn follow(words: Vec<OsString>, report: fn(&Error), before: impl FnOnce() ->
         signal::SIGWINCH,
     ]);
     let old = signal::block(&handed_on);
-    let signals = SignalFd::new(&handed_on).context(|| "wait for signals")?;
-    let Some(child) = clone3(&Clone::default()).context(|| "start the runtime")? else {
-        signal::mask(&old);
-        signal::default_action(signal::SIGPIPE);
-        let error = match before() {
-            Ok(()) => Error::new(Kind::System, "execute the runtime").because(program.execve()),
-            Err(error) => error,
-        };
-        report(&error);
-        exit_now(OWN_FAILURE);
-    };
-    let result = wait(&signals, &child.pidfd);
-    if result.is_err() {
-        let _ = pidfd_send_signal(child.pidfd.as_fd(), signal::SIGKILL);
-    }
+    let watched = SignalFd::new(&handed_on).context(|| "wait for signals").and_then(|signals| {
+        let child = start()?;
+        let ended = meanwhile(&child).and_then(|()| wait(&signals, &child.pidfd));
+        if ended.is_err() {
+            let _ = pidfd_send_signal(child.pidfd.as_fd(), signal::SIGKILL);
+            let _ = wait_pidfd(child.pidfd.as_fd());
+        }
+        ended
+    });
     signal::mask(&old);
-    result
+    watched
 }
 
 /// Waits for the child to end and hands signals on to it meanwhile.

@@ -76,6 +76,24 @@ impl Runtime {
         self.words(&[&"--log", &log, &"--log-format", &"json", &"run", &"--bundle", &bundle, &id])
     }
 
+    /// As [`Runtime::run`], of a bundle whose document is to be read from this process's descriptor `document`, and so may
+    /// be written while the runtime begins. `None` of another runtime than ours: it has no word for that.
+    pub(crate) fn run_ahead(
+        &self,
+        bundle: &Path,
+        log: &Path,
+        document: i32,
+        id: &str,
+    ) -> Option<Vec<OsString>> {
+        if self.other.is_some() {
+            return None;
+        }
+        let mut words = self.run(bundle, log, id);
+        let at = words.len() - 1;
+        words.splice(at..at, ["--config".into(), format!("/proc/self/fd/{document}").into()]);
+        Some(words)
+    }
+
     /// As [`Runtime::run`], of a container that is killed with this process. Another runtime than ours has no word for that.
     pub(crate) fn run_until_our_end(&self, bundle: &Path, log: &Path, id: &str) -> Vec<OsString> {
         let mut words = self.run(bundle, log, id);

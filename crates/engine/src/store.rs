@@ -17,7 +17,8 @@
 //! A container in the foreground is as durable as its caller: its record reaches the disk at leisure, so
 //! that `taru run` waits for no disk. A power cut ends both.
 
-use std::path::Path;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
@@ -56,7 +57,15 @@ const COLUMNS: &str =
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    log: PathBuf,
+    /// What [`Store::sync`] chose last.
+    is_durable: Cell<Option<bool>>,
 }
+
+/// How long others are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A log of more bytes is written back when that costs nobody a wait: 128 pages.
+const LONG_LOG: u64 = 128 << 10;
 
 /// Who starts a container, and when in the life of the host.
 #[derive(Debug, Clone)]
@@ -92,10 +101,9 @@ impl Store {
     pub fn open(state: &Path) -> Result<Store> {
         let path = state.join("taru.db");
         let what = || format!("open the records `{}`", path.display());
-        let db = sqlite::open(&path, Duration::from_secs(30)).context(what)?;
-        let mut store = Store { db };
-        store.prepare().map_err(explain).context(what)?;
-        let version = sqlite::version(&store.db).map_err(explain).context(what)?;
+        let db = sqlite::open(&path, PATIENCE).context(what)?;
+        let mut store = Store { db, log: state.join("taru.db-wal"), is_durable: Cell::new(None) };
+        let version = store.prepare().map_err(explain).context(what)?;
         if version != SCHEMA {
             return Err(Error::new(
                 Kind::Unsupported,
@@ -106,28 +114,51 @@ impl Store {
         Ok(store)
     }
 
-    fn prepare(&mut self) -> rusqlite::Result<()> {
-        if sqlite::version(&self.db)? == 0 {
-            // Rows are small, and each start reads what the log holds.
-            self.db.pragma_update(None, "page_size", 1024)?;
-            sqlite::to_wal(&self.db)?;
-            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            // Another process may have been first.
-            if sqlite::version(&tx)? == 0 {
-                tx.execute_batch(CREATE)?;
-            }
-            tx.commit()?;
+    /// Makes the schema where there is none, and gives its version.
+    fn prepare(&mut self) -> rusqlite::Result<i64> {
+        let version = sqlite::version(&self.db)?;
+        if version != 0 {
+            return Ok(version);
         }
-        self.sync(false)
+        // Rows are small, and each start reads what the log holds.
+        self.db.pragma_update(None, "page_size", 1024)?;
+        sqlite::to_wal(&self.db)?;
+        self.sync(false)?;
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been first.
+        if sqlite::version(&tx)? == 0 {
+            tx.execute_batch(CREATE)?;
+        }
+        tx.commit()?;
+        sqlite::version(&self.db)
     }
 
     /// Whether the next transactions wait for the disk. A later synced one syncs all before it.
     /// They also write back what the log has gathered (in pages) before one that is not would have to: whoever opens the
     /// database alone reads the whole log, so that a long one costs every command; writing it back costs one a sync.
     fn sync(&self, durable: bool) -> rusqlite::Result<()> {
+        if self.is_durable.get() == Some(durable) {
+            return Ok(());
+        }
         let (synchronous, pages) = if durable { ("full", 64) } else { ("normal", 256) };
         self.db.pragma_update(None, "synchronous", synchronous)?;
-        self.db.pragma_update(None, "wal_autocheckpoint", pages)
+        self.db.pragma_update(None, "wal_autocheckpoint", pages)?;
+        self.is_durable.set(Some(durable));
+        Ok(())
+    }
+
+    /// Writes back a log that has become long, which waits for the disk: for a process that has nothing else to do. What
+    /// cannot be done now, since others read the log, is left to whoever comes next.
+    pub fn write_back(&self) {
+        let write_back = || -> rusqlite::Result<()> {
+            self.db.busy_timeout(Duration::ZERO)?;
+            let done = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            self.db.busy_timeout(PATIENCE)?;
+            done
+        };
+        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LONG_LOG) {
+            let _ = write_back();
+        }
     }
 
     /// Records a container that is about to start, with a name and host ids nobody else has.
@@ -272,6 +303,7 @@ impl Store {
     pub fn end(&mut self, record: &Record, ended: &Ended, keep_ids: bool) -> Result<bool> {
         let id = &record.id;
         let write = || -> rusqlite::Result<usize> {
+            self.sync(self.is_durable.get().unwrap_or(false))?;
             self.db.execute(
                 "UPDATE container SET phase = 'ended', status = ?2, finished = ?3, reason = ?4,
                      uid_base = CASE WHEN ?5 THEN uid_base END
@@ -327,6 +359,7 @@ impl Store {
     /// [`Kind::State`] if somebody began it anew since `record` was read; any error of SQLite.
     pub(crate) fn removing(&mut self, record: &Record) -> Result<()> {
         let write = || {
+            self.sync(self.is_durable.get().unwrap_or(false))?;
             self.db.execute(
                 "UPDATE container SET phase = 'removing'
                  WHERE id = ?1 AND (phase <> 'begun' OR boot = ?2 AND starter_pid = ?3 AND starter_time = ?4)",
