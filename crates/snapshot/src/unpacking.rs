@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use taru_oci::{Algorithm, Digest, document};
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
-use taru_sys::fs::OpenFlags;
+use taru_sys::fs::{OpenFlags, sync_file_range};
 use taru_sys::xattr;
 
 use crate::attribute::TRUSTED_OPAQUE;
@@ -329,7 +329,12 @@ impl Batch<'_> {
         let fds: Vec<_> = [blob, &spill, &raw].into_iter().chain(&image).map(File::as_fd).collect();
         let mut worker = self.store.workers.start(Root::plain(&tree), job, &fds)?;
         let (diff_id, size, entries) = loop {
-            match worker.report()? {
+            let report = worker.report()?;
+            // The disk need not wait for the sync of all that is left; what is refused here, that reports.
+            if let Some(image) = &image {
+                let _ = sync_file_range(image.as_fd(), 0, 0);
+            }
+            match report {
                 Report::Progress(bytes) => progress(&layer.chain, bytes),
                 Report::Unpacked { diff_id, size, entries } => break (diff_id, size, entries),
                 Report::NoRoom if is_image => return Ok(None),
