@@ -8,6 +8,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use common::{Header, Scratch, Tar, both_forms, describe, is_root, layer_files, unpack, worker};
 use taru_oci::Digest;
@@ -111,7 +112,18 @@ fn of_layer(store: &Path, chain: &Digest) -> (String, BTreeMap<String, String>) 
             *line = "whiteout".to_owned();
         }
     }
+    if let Some(said) = fsck(&dir.join("image")) {
+        panic!("{}: {said}", chain.hex());
+    }
     (fs::read_to_string(dir.join("manifest")).unwrap(), tree)
+}
+
+/// What erofs-utils has to say against an image.
+fn fsck(image: &Path) -> Option<String> {
+    // Who lacks it is told so by the test of the writer of images.
+    let done = Command::new("fsck.erofs").arg(image).output().ok()?;
+    let is_bad = image.exists() && !done.status.success();
+    is_bad.then(|| String::from_utf8_lossy(&done.stderr).into_owned())
 }
 
 #[test]
