@@ -18,9 +18,9 @@ impl Mount {
     /// tmpfs and overlay have not.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] where the kernel has no erofs, or takes it from block devices alone (before 6.12);
-    /// [`Kind::Invalid`] for what is no such image, or lies where none can be mounted from; [`Kind::Permission`] without
-    /// `CAP_SYS_ADMIN` in the host's user namespace.
+    /// [`Kind::Unsupported`] where the kernel has no erofs, or takes it from block devices alone (before 6.12), or from no
+    /// file of this file system; [`Kind::Invalid`] for what is no such image; [`Kind::Permission`] without `CAP_SYS_ADMIN` in
+    /// the host's user namespace.
     pub fn image(path: &Path, attributes: Attr) -> Result<Mount> {
         const HINT: &str = "Linux 6.12 or later can, built with CONFIG_EROFS_FS_BACKED_BY_FILE";
         let what = || format!("mount the image `{}`", path.display());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use taru_mount::{Attr, Mount};
 use taru_stdx::{Context, Error, Kind, Result};
+use taru_sys::errno;
 use taru_sys::fs::{CWD, OpenFlags, openat};
 
 use super::overlay::Overlay;
@@ -55,7 +56,15 @@ pub(super) fn require(dir: &Path, is_host: bool) -> Result<()> {
         let text = format!("{what}: only root can mount images");
         return Err(Error::new(Kind::Permission, text).hint("the driver `overlay` serves every user"));
     }
-    let file = nameless(dir).context(|| what)?;
+    let refused = |e: Error| {
+        let text = format!("{what}: erofs cannot be mounted from a file in `{}`", dir.display());
+        let error = Error::new(Kind::Unsupported, text).because(e);
+        error.hint("the store must lie on a disk's file system, no tmpfs and no overlay").hint(OTHER)
+    };
+    let file = match nameless(dir) {
+        Err(e) if e.kind() == Kind::Unsupported => return Err(refused(e)),
+        file => file.context(|| what)?,
+    };
     let written = file.try_clone().context(|| "keep a file open").and_then(|file| {
         // Of nothing but its root.
         taru_erofs::Image::new(file, 1 << 16).finish(&[0; 16])
@@ -64,12 +73,8 @@ pub(super) fn require(dir: &Path, is_host: bool) -> Result<()> {
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()));
     match Mount::image(&path, Attr::RDONLY) {
         Ok(_) => Ok(()),
-        // The image is a good one.
-        Err(e) if matches!(e.kind(), Kind::Unsupported | Kind::Invalid) => {
-            let text = format!("{what}: erofs cannot be mounted from a file in `{}`", dir.display());
-            let error = Error::new(Kind::Unsupported, text).because(e);
-            Err(error.hint("the store must lie on a disk's file system, no tmpfs and no overlay").hint(OTHER))
-        }
+        // The image is a good one. Kernels have no word of their own for what cannot be mounted from.
+        Err(e) if matches!(e.kind(), Kind::Unsupported | Kind::Invalid) => Err(refused(e)),
         Err(e) => Err(e).context(|| what).map_err(|e| e.hint(OTHER)),
     }
 }
@@ -77,6 +82,10 @@ pub(super) fn require(dir: &Path, is_host: bool) -> Result<()> {
 /// A file without a name where `dir` is, or is to be.
 fn nameless(dir: &Path) -> Result<File> {
     let there = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
-    let made = openat(CWD, there, OpenFlags::RDWR | OpenFlags::TMPFILE, 0o600);
-    made.map(File::from).context(|| format!("make a file in `{}`", there.display()))
+    let what = || format!("make a file in `{}`", there.display());
+    match openat(CWD, there, OpenFlags::RDWR | OpenFlags::TMPFILE, 0o600) {
+        // No disk's file system lacks it that matters here; overlay does before 6.3.
+        Err(e) if e.errno() == errno::NOTSUP => Err(e).context_as(Kind::Unsupported, what),
+        made => made.map(File::from).context(what),
+    }
 }
