@@ -200,7 +200,13 @@ fn what_is_too_much_for_an_image_is_files() {
         let above = Tar::new().file("c", b"3").end();
         let above = unpack(&store, Some(&root), &above).unwrap();
         assert!(dir(&above).join("tree").is_dir());
-        for layer in [&root, &small, &above] {
+        // More attributes of directories than the child's memory is for.
+        let many = (0..3600).fold(Tar::new(), |tar, n| {
+            tar.pax(&[("SCHILY.xattr.user.much", &value)]).dir(&format!("{n}"), 0o755)
+        });
+        let many = unpack(&store, None, &many.end()).unwrap();
+        assert!(dir(&many).join("tree/3599").is_dir());
+        for layer in [&root, &small, &above, &many] {
             assert_eq!(store.check(layer).unwrap(), []);
             assert_eq!(fs::read_dir(dir(layer)).unwrap().count(), 3);
         }
