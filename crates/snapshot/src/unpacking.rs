@@ -22,13 +22,14 @@ use taru_sys::fs::{OpenFlags, sync_file_range};
 use taru_sys::xattr;
 
 use crate::attribute::TRUSTED_OPAQUE;
+use crate::driver::{DriverKind, Images};
 use crate::inherit::{self, Below};
 use crate::layout::{self, IMAGE, Info, LAYERS, LOCKS, MANIFEST, file_name, sync_dir};
 use crate::lock::Lock;
 use crate::share;
 use crate::staging::Staging;
 use crate::store::Snapshots;
-use crate::worker::{Job, Report, Root};
+use crate::worker::{ImageOf, Job, Report, Root};
 
 /// Waits for a file; given a function that tells whether it waits in vain.
 type Await<'b> = dyn Fn(&dyn Fn() -> bool) -> Result<File> + Send + Sync + 'b;
@@ -64,6 +65,8 @@ pub struct Unpack<'b> {
 const AT_A_TIME: usize = 2;
 /// Layers of a round, each of which holds a descriptor until it is visible.
 const ROUND: usize = 64;
+/// Bytes of a blob from which on a crowd of small files in it is worth an image.
+const CROWDED_BLOB: u64 = 4 << 20;
 /// How long a round waits for a blob while it could end: others wait for its layers.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -284,24 +287,37 @@ impl Batch<'_> {
         blob: &File,
         progress: &(dyn Fn(&Digest, u64) + Sync),
     ) -> Result<Staging> {
-        if self.store.driver.has_images()
-            && let Some(staging) = self.unpack_as(true, at, layer, blob, progress)?
+        let only_crowd = match self.store.driver.images() {
+            Images::None => None,
+            Images::All => Some(false),
+            Images::Crowds => self.may_be_crowd(blob).then_some(true),
+        };
+        let image = only_crowd.map(|only_crowd| ImageOf { uuid: uuid(&layer.chain), only_crowd });
+        if image.is_some()
+            && let Some(staging) = self.unpack_as(image, at, layer, blob, progress)?
         {
             return Ok(staging);
         }
-        let unpacked = self.unpack_as(false, at, layer, blob, progress)?;
+        let unpacked = self.unpack_as(None, at, layer, blob, progress)?;
         unpacked.ok_or_else(unexpected)
+    }
+
+    /// Whether it is worth to begin with an image: the blob is large, and images can be mounted here.
+    fn may_be_crowd(&self, blob: &File) -> bool {
+        let is_large = blob.metadata().is_ok_and(|blob| blob.len() >= CROWDED_BLOB);
+        is_large && DriverKind::Erofs.require(&self.store.dir, self.store.workers.is_host()).is_ok()
     }
 
     /// As an image, or as files. `None`: an image has no room for it.
     fn unpack_as(
         &self,
-        is_image: bool,
+        as_image: Option<ImageOf>,
         at: usize,
         layer: &Unpack<'_>,
         blob: &File,
         progress: &(dyn Fn(&Digest, u64) + Sync),
     ) -> Result<Option<Staging>> {
+        let is_image = as_image.is_some();
         let staging = self.store.stage()?;
         let driver = &self.store.driver;
         // What holds all that is below begins with it.
@@ -324,7 +340,7 @@ impl Batch<'_> {
             sha512: layer.diff_id.algorithm() == Algorithm::Sha512,
             squash: self.store.squash,
             skip_devices: !is_host,
-            image: is_image.then(|| uuid(&layer.chain)),
+            image: as_image,
         };
         let fds: Vec<_> = [blob, &spill, &raw].into_iter().chain(&image).map(File::as_fd).collect();
         let mut worker = self.store.workers.start(Root::plain(&tree), job, &fds)?;

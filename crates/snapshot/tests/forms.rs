@@ -12,7 +12,7 @@ use std::process::Command;
 
 use common::{Header, Scratch, Tar, both_forms, describe, is_root, layer_files, unpack, worker};
 use taru_oci::Digest;
-use taru_snapshot::{DriverKind, Ids, Snapshots};
+use taru_snapshot::{DriverKind, Ids, Key, Snapshots};
 use taru_testkit::in_namespaces;
 
 /// Numbers that look like chance and are the same in every run.
@@ -211,5 +211,50 @@ fn what_is_too_much_for_an_image_is_files() {
             assert_eq!(fs::read_dir(dir(layer)).unwrap().count(), 3);
         }
         assert_eq!(fs::read_dir(scratch.0.join("staging")).unwrap().count(), 0);
+    });
+}
+
+/// A large layer that begins with many small files is an image to the driver overlay, too, where images can be mounted.
+#[test]
+fn a_crowd_of_small_files_is_an_image() {
+    const NAME: &str = "a_crowd_of_small_files_is_an_image";
+    if !is_root(NAME) {
+        return;
+    }
+    in_namespaces(&["--mount", "--propagation", "private"], || {
+        let scratch = Scratch::new();
+        if Snapshots::open(&scratch.0.join("erofs"), DriverKind::Erofs, Ids::Host).is_err() {
+            return taru_testkit::skip(NAME, "erofs mounted from a file");
+        }
+        let root = scratch.0.join("overlay");
+        let store = Snapshots::open(&root, DriverKind::Overlay, Ids::Host).unwrap().with_worker(worker());
+        let crowd = |tar: Tar, name: &str| {
+            (0..300).fold(tar, |tar, n| tar.file(&format!("{name}/{n}"), format!("{name} {n}").as_bytes()))
+        };
+        let large = vec![7; 5 << 20];
+        let first = crowd(Tar::new(), "one").file("large", &large).end();
+        let last = crowd(Tar::new().file("large", &large), "two").end();
+        let little = crowd(Tar::new(), "three").end();
+        let first = unpack(&store, None, &first).unwrap();
+        let last = unpack(&store, Some(&first), &last).unwrap();
+        let little = unpack(&store, Some(&last), &little).unwrap();
+        let dir = |chain: &Digest| root.join("layers").join(format!("sha256-{}", chain.hex()));
+        let is_image = |chain| {
+            let (image, tree) = (dir(chain).join("image").is_file(), dir(chain).join("tree").is_dir());
+            assert_ne!(image, tree);
+            image
+        };
+        assert_eq!([&first, &last, &little].map(is_image), [true, false, false]);
+        for layer in [&first, &last, &little] {
+            assert_eq!(store.check(layer).unwrap(), []);
+            assert_eq!(fs::read_dir(dir(layer)).unwrap().count(), 3);
+        }
+        let key = Key::container("c").unwrap();
+        store.prepare(&key, Some(&little), (0, 0), false).unwrap();
+        let rootfs = store.mounts(&key).unwrap();
+        for (path, text) in [("one/299", "one 299"), ("two/0", "two 0"), ("three/7", "three 7")] {
+            assert_eq!(rootfs.read_bounded(path.as_ref(), 100).unwrap(), text.as_bytes());
+        }
+        assert_eq!(fs::read_dir(root.join("staging")).unwrap().count(), 0);
     });
 }

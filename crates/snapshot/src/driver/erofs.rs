@@ -12,7 +12,7 @@ use taru_sys::errno;
 use taru_sys::fs::{CWD, OpenFlags, openat};
 
 use super::overlay::Overlay;
-use super::{Driver, Rootfs, Tree};
+use super::{Driver, Images, Rootfs, Tree};
 use crate::worker::Workers;
 
 /// The driver.
@@ -39,8 +39,8 @@ impl Driver for Erofs {
         Overlay.tree(dir)
     }
 
-    fn has_images(&self) -> bool {
-        true
+    fn images(&self) -> Images {
+        Images::All
     }
 
     fn is_cumulative(&self) -> bool {

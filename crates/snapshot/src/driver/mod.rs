@@ -148,13 +148,25 @@ pub trait Driver: Send + Sync {
     /// Where the container in `dir` keeps what it changed.
     fn tree(&self, dir: &Path) -> Tree;
 
-    /// Whether layers are images, where they have room for them.
-    fn has_images(&self) -> bool {
-        false
+    /// Which layers are images.
+    fn images(&self) -> Images {
+        Images::None
     }
 
     /// Whether a layer holds all that the layers below it hold.
     fn is_cumulative(&self) -> bool;
+}
+
+/// Which layers are images; of those too large for one none is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Images {
+    /// None of them.
+    None,
+    /// Large ones that begin as a crowd of small files, where this host can mount images: to make the files would take
+    /// several times as long as all else, and each would take an inode and a block.
+    Crowds,
+    /// All.
+    All,
 }
 
 /// The files of a container.

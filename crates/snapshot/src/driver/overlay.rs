@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use taru_stdx::{Context, Error, Result};
 use taru_sys::fs::{AtFlags, CWD, utimensat};
 
-use super::{Driver, Rootfs, Tree};
+use super::{Driver, Images, Rootfs, Tree};
 use crate::inherit::Below;
 use crate::layout::{TREE, ensure};
 use crate::lower::Lower;
@@ -59,6 +59,10 @@ impl Driver for Overlay {
 
     fn tree(&self, dir: &Path) -> Tree {
         Tree::Upper(dir.join(UPPER))
+    }
+
+    fn images(&self) -> Images {
+        Images::Crowds
     }
 
     fn is_cumulative(&self) -> bool {

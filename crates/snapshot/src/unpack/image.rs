@@ -26,11 +26,23 @@ use crate::name::split;
 /// half of them, chunks on their way and records that are sorted 16 MiB.
 const MEMORY: usize = 12 << 20;
 
+/// So many files of so many bytes together are a crowd, which is what an image is better for.
+const CROWD: u64 = 256;
+const CROWD_SIZE: u64 = 2 << 20;
+
+/// Whether the files that come first are a crowd.
+struct Crowd {
+    files: u64,
+    bytes: u64,
+}
+
 /// An image that is being made.
 pub(crate) struct Image {
     image: erofs::Image,
     levels: Levels<Dir>,
     uuid: [u8; 16],
+    /// The first files, as long as they may have to show that they are a crowd.
+    first: Option<Crowd>,
     /// There are files with several names.
     has_links: bool,
     /// One of them may have lost one.
@@ -81,16 +93,35 @@ fn attributes<'x>(entry: &tar::Entry, admitted: &'x Admitted<'_>) -> erofs::Attr
 }
 
 impl Image {
-    /// In `file`, which is empty and can be read. `uuid` becomes that of the file system.
-    pub(crate) fn new(file: File, uuid: [u8; 16]) -> Image {
+    /// In `file`, which is empty and can be read. `uuid` becomes that of the file system. With `only_crowd` there is no room for
+    /// a layer that does not begin with a crowd of small files.
+    pub(crate) fn new(file: File, uuid: [u8; 16], only_crowd: bool) -> Image {
         Image {
             image: erofs::Image::new(file, MEMORY),
             levels: Levels::new(Dir::ROOT),
             uuid,
+            first: only_crowd.then_some(Crowd { files: 0, bytes: 0 }),
             has_links: false,
             lost_a_link: false,
             refused: Vec::new(),
         }
+    }
+
+    /// Takes note of a file that is about to come.
+    ///
+    /// # Errors
+    /// [`Kind::Limit`] once it is clear that the first ones are no crowd.
+    fn count(&mut self, size: u64) -> Result<()> {
+        let Some(first) = &mut self.first else { return Ok(()) };
+        first.files += 1;
+        first.bytes = first.bytes.saturating_add(size);
+        if first.bytes > CROWD_SIZE {
+            return Err(Error::new(Kind::Limit, "make an image: the files are no crowd"));
+        }
+        if first.files == CROWD {
+            self.first = None;
+        }
+        Ok(())
     }
 
     /// What the attributes of an entry are on disk.
@@ -176,6 +207,7 @@ impl Target for Image {
         size: u64,
         mut content: tar::Content<'_, R>,
     ) -> Result<Hash> {
+        self.count(size)?;
         let admitted = self.admit(entry, Of::File)?;
         let attributes = attributes(entry, &admitted);
         let mut open = self.image.begin(&attributes, size)?;
@@ -200,6 +232,7 @@ impl Target for Image {
         pieces: &[Piece],
         mut content: tar::Content<'_, R>,
     ) -> Result<Hash> {
+        self.count(size)?;
         let admitted = self.admit(entry, Of::File)?;
         let attributes = attributes(entry, &admitted);
         let mut open = self.image.begin_sparse(&attributes, size)?;

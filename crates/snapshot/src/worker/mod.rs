@@ -23,7 +23,7 @@ mod workers;
 use std::process::ExitCode;
 
 pub(crate) use launch::{Root, WorkerIds};
-pub(crate) use wire::{Compared, Job, Output, Report};
+pub(crate) use wire::{Compared, ImageOf, Job, Output, Report};
 pub use workers::Workers;
 
 /// The zeroth argument that the child is executed with.

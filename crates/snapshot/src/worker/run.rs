@@ -19,7 +19,9 @@ use taru_sys::{errno, signal, user};
 use taru_tar::Reader;
 
 use super::confine;
-use super::wire::{Compared, Job, Map, Order, Output, Report, Start, Users, algorithm, receive, send};
+use super::wire::{
+    Compared, ImageOf, Job, Map, Order, Output, Report, Start, Users, algorithm, receive, send,
+};
 use crate::differ::{self, Layer, List, Sink};
 use crate::inherit::{Below, resolved};
 use crate::manifest::{Lines, Search};
@@ -132,11 +134,11 @@ fn work(
         Job::Unpack { sha512, squash, skip_devices, image } => {
             let (blob, spill, manifest) = (next()?, next()?, next()?);
             // It says itself when it is done: there is a conversation in between.
-            let Some(uuid) = image else {
+            let Some(ImageOf { uuid, only_crowd }) = image else {
                 let unpacker = Unpacker::new(Files::new(root)?, spill, squash, skip_devices);
                 return unpack(socket, unpacker, blob, manifest, sha512);
             };
-            let unpacker = Unpacker::new(Image::new(next()?, uuid), spill, squash, skip_devices);
+            let unpacker = Unpacker::new(Image::new(next()?, uuid, only_crowd), spill, squash, skip_devices);
             return match unpack(socket, unpacker, blob, manifest, sha512) {
                 Err(error) if error.kind() == Kind::Limit => send(socket, &Report::NoRoom, &[]),
                 done => done,

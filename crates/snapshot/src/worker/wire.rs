@@ -18,9 +18,9 @@ const START: u64 = 16 << 20;
 /// What the child is to do. The descriptors that belong to it follow in this order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Into the root, or, with the uuid that it is to have, into an image. Descriptors: the blob, an empty file to sort in, an
-    /// empty file for the manifest, one for the image.
-    Unpack { sha512: bool, squash: bool, skip_devices: bool, image: Option<[u8; 16]> },
+    /// Into the root, or into an image. Descriptors: the blob, an empty file to sort in, an empty file for the manifest, one
+    /// for the image.
+    Unpack { sha512: bool, squash: bool, skip_devices: bool, image: Option<ImageOf> },
     /// Removes all that is in the root.
     Empty,
     /// Counts what is in the root.
@@ -34,6 +34,15 @@ pub(crate) enum Job {
     /// Writes what in the root is not as the manifests say, topmost first. Descriptor: where to.
     /// `stacked`: as one tree, else the root is that of the only manifest.
     Check { manifests: Vec<Vec<u8>>, stacked: bool },
+}
+
+/// An image that a layer is to become.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct ImageOf {
+    /// That of its file system.
+    pub(crate) uuid: [u8; 16],
+    /// Whether only a crowd of small files is to become one: what begins otherwise finds no room in it.
+    pub(crate) only_crowd: bool,
 }
 
 /// What the root is of a container.
