@@ -109,6 +109,44 @@ fn every_verb_reads_layers_that_are_images() {
     });
 }
 
+#[test]
+fn by_default_a_crowd_of_small_files_is_an_image_among_files() {
+    sandbox(|sandbox| {
+        let Some(disk) = disk(sandbox) else { return };
+        if on(sandbox, &disk).is_none() {
+            return;
+        }
+        let taru = Taru::in_dir(sandbox, &disk.path().join("default"));
+        // Nothing that can be compressed: by its blob a layer is known to be large.
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        });
+        let noise: Vec<u8> = noise.take(6 << 20).collect();
+        let crowd = (0..300).fold(Tar::new().dir("crowd", 0o755), |tar, n| {
+            tar.file(&format!("crowd/{n}"), format!("{n}\n"), 0o640).owned(5, 6)
+        });
+        let crowd = crowd.file("large", noise, 0o644);
+        let built = app("among").layer(crowd).layer(Tar::new().whiteout("crowd/7")).build();
+        taru.invoke("load -q").stdin(built.oci_archive(&[APP])).output().succeeds();
+        let layers = fs::read_dir(taru.state().join("snapshot/layers")).unwrap();
+        let are_images: Vec<bool> = layers.map(|l| l.unwrap().path().join("image").exists()).collect();
+        assert_eq!((are_images.len(), are_images.iter().filter(|is| **is).count()), (4, 1));
+        taru.taru("store check").succeeds();
+        for options in ["", "--userns host"] {
+            let look = "cat /word /crowd/299; ls /crowd | wc -l; stat -c %a:%u:%g /crowd/8; echo x >/crowd/8";
+            let seen = taru.sh(&format!("--rm {options}"), "app:1", look).ok().stdout;
+            assert_eq!(seen, "among\n299\n299\n640:5:6\n", "{options}");
+        }
+        fs::create_dir(taru.dir().join("at")).unwrap();
+        taru.taru("image mount app:1 at").succeeds();
+        assert_eq!(fs::read_to_string(taru.dir().join("at/crowd/299")).unwrap(), "299\n");
+        taru.taru("image unmount at").succeeds();
+        taru.clear();
+    });
+}
+
 /// Flips a bit in the middle of an image.
 fn flip(path: &PathBuf) {
     let mut bytes = fs::read(path).unwrap();
