@@ -80,6 +80,26 @@ fn a_program_that_runs_is_running_before_its_record_is_complete() {
     });
 }
 
+/// Where its record cannot be completed, a program that was started ahead of that ends with all that it began.
+#[test]
+fn a_program_whose_record_cannot_be_completed_leaves_nothing() {
+    sandbox(|sandbox| {
+        let runtime = sandbox.runtime();
+        if runtime.beside(["strace", "-V"]).output().status != 0 {
+            return sandbox.skip("strace");
+        }
+        // Without a pid namespace of its own nothing ends with init.
+        let bundle = sandbox.bundle().without_namespace("pid").sh("sleep 1000 & echo up; exec sleep 1000");
+        bundle.write();
+        let full = ["-e", "trace=rename", "-e", "inject=rename:error=ENOSPC:delay_enter=1s:when=3"];
+        let strace = ["strace", "-qq", "-o", "/dev/null"].into_iter().chain(full);
+        let run = runtime.invoke(["run", "--bundle"]).arg(bundle.dir()).arg(runtime.fresh_id());
+        let output = run.under(strace).output();
+        assert_eq!((output.status, output.text()), (1, "up"));
+        sandbox.assert_no_leaks();
+    });
+}
+
 #[test]
 fn exit_statuses_pass_through_up_to_255() {
     sandbox(|sandbox| {

@@ -163,12 +163,15 @@ impl Made {
         Ok(())
     }
 
-    /// Removes again what was made here.
+    /// Removes again what was made here, and ends who is in it: what a program of `run` has begun by now does not all end with
+    /// init where the pid namespace is not the container's own.
     pub(crate) fn take_back(&self) -> Result<()> {
-        match &self.unit {
-            Some(unit) => systemd::stop(Instance::for_caller(), unit),
-            None => self.group.take_back(),
+        if let Some(unit) = &self.unit {
+            return systemd::stop(Instance::for_caller(), unit);
         }
+        let is_empty = self.group.pids_recursive().is_ok_and(|pids| pids.is_empty());
+        let ended = if self.group.is_new() && !is_empty { self.group.kill_all() } else { Ok(()) };
+        self.group.take_back().and(ended)
     }
 
     /// The v2 directory to clone into.

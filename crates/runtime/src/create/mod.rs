@@ -3,7 +3,9 @@
 //! This is the *host* process. It decides ([`Plan`]), then acts, and every act registers its undo; an
 //! error anywhere leaves no process, cgroup, mount or record. A kill, or a panic of a release build, leaves
 //! what `delete --force` clears: the document is stored before anything is made, and init ends with its
-//! creator until it is `created`. The next `create` of the id takes it over only while it has no `state.json`.
+//! creator until it is `created` (that of `run` may have been told to start by then: its program runs on, and its
+//! record, never completed, is still one to kill and delete it by). The next `create` of the id takes it over only while it
+//! has no `state.json`.
 
 mod converse;
 mod spawn;

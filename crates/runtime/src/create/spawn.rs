@@ -79,8 +79,8 @@ fn open_joins(plan: &Plan) -> Result<Joins> {
     plan.namespaces.join.iter().map(open).collect()
 }
 
-/// New namespaces in one clone, as far as init does not make them itself; joined ones init enters itself, but for the pid namespace, which only
-/// a child can be in: it is ours for the length of the clone. The same goes for clock offsets.
+/// New namespaces in one clone, as far as init does not make them itself; joined ones init enters itself, but for the pid
+/// namespace, which only a child can be in: it is ours for the length of the clone. The same goes for clock offsets.
 fn directly<'a>(
     plan: &'a Plan,
     group: Option<&group::Made>,
