@@ -246,12 +246,13 @@ pub fn remove_all(engine: &Engine, record: &Record) -> Result<()> {
     let id = &record.id;
     let removed = [
         remove_made(engine, record),
-        remove_running(engine, id),
         // Only steps of builds have one, but a record that is damaged does not tell.
         memory::remove(engine, id),
         tree::remove(engine, record),
         remove_tree(engine, &engine.dirs.container(id).join(VOLUMES)),
         dirs::remove(&engine.dirs.container(id)),
+        // Last: without its bundle, one whose starter lives would be taken for one that is about to start.
+        remove_running(engine, id),
     ];
     let errors = removed.into_iter().filter_map(Result::err).collect();
     Error::all(errors).map_or(Ok(()), Err)

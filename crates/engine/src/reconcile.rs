@@ -5,6 +5,7 @@
 //! | of another boot | – | any | ended when the host did, unless the exit file tells more |
 //! | begun | is alive | – | runs |
 //! | begun | nobody yet, its starter is alive | – | is starting |
+//! | begun | is gone, its starter is alive | – | runs: its starter is about to note the end |
 //! | begun | is gone | there | ended with that status |
 //! | begun | is gone | none | is killed: its supervisor was, and nobody would see its end |
 //! | ended | – | – | ended |
@@ -174,7 +175,10 @@ fn watch(engine: &Engine, record: &Record) -> Result<Watch> {
 }
 
 /// Kills and removes what the runtime still has of it.
-fn tidy(engine: &Engine, record: &Record) -> Result<()> {
+///
+/// # Errors
+/// The runtime cannot.
+pub(crate) fn tidy(engine: &Engine, record: &Record) -> Result<()> {
     if engine.dirs.runtime().join(&record.id).exists() {
         engine.runtime.call(&["delete", "--force", &record.id])?;
     }

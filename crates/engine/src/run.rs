@@ -64,6 +64,8 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
             (engine.say)(Detail::Main, &format!("container `{}` ended, its status is {status}", record.name));
             let ended =
                 Ended { status: Some(status), finished: Some(SystemTime::now()), reason: String::new() };
+            // A runtime that was killed has left the container running.
+            reconcile::tidy(engine, &record)?;
             prepare::filled(engine, &record)?;
             reconcile::end(engine, &record, &ended)?;
             Ok(Outcome::Exited(status))
@@ -84,7 +86,7 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
 /// which it waits for, that is nearly written.
 fn in_bundle(engine: &Engine, record: &Record, bundle: &Path, log: &Path) -> Result<u8> {
     let facts = |supervisor| Facts { supervisor, init: None, started: SystemTime::now() }.write(bundle);
-    let (document, mut writer) = std::io::pipe().context(|| "make a pipe")?;
+    let (document, writer) = std::io::pipe().context(|| "make a pipe")?;
     let Some(words) = engine.runtime.run_ahead(bundle, log, document.as_raw_fd(), &record.id) else {
         prepare::fill(engine, record, bundle, &record.id)?;
         let words = engine.runtime.run(bundle, log, &record.id);
@@ -94,16 +96,20 @@ fn in_bundle(engine: &Engine, record: &Record, bundle: &Path, log: &Path) -> Res
     (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
     fd::keep_inherited(document.as_raw_fd()).context(|| "hand on a pipe")?;
     let start = || spawn(&words);
+    // Where this fails it stays open until the runtime is killed, which would take its end for a document, and complain.
+    let mut writer = Some(writer);
     watch(start, |child| {
         drop(document);
-        // Written before it has the document: what runs is known, even if this process is killed at once.
+        let text = prepare::fill(engine, record, bundle, &record.id)?;
+        // Written before it has the document: what runs is known, even if this process is killed at once; and not before
+        // there is something to run: until then it is starting.
         facts(Process::of_pid(child.pid.0)?)?;
-        match writer.write_all(&prepare::fill(engine, record, bundle, &record.id)?) {
+        match writer.as_mut().map_or(Ok(()), |writer| writer.write_all(&text)) {
             // It has ended already, and said why.
             Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {}
             written => written.context(|| "hand the document to the runtime")?,
         }
-        drop(writer);
+        writer = None;
         engine.store.write_back();
         Ok(())
     })

@@ -558,6 +558,77 @@ fn killing_taru_harms_no_container() {
 }
 
 #[test]
+fn killing_the_runtime_of_a_foreground_container_ends_it() {
+    sandbox(|sandbox| {
+        Taru::each(sandbox, |taru| {
+            let script = "echo ready; while :; do sleep 0.01; done";
+            let mut running =
+                taru.invoke_words(&["run", "--name", "f", "host", "--", "sh", "-c", script]).spawn();
+            running.wait_for("ready");
+            let runtime = taru.inspect("f")["state"]["supervisor"].as_u64().unwrap();
+            assert!(kill(runtime.try_into().unwrap(), "KILL"));
+            assert_eq!(running.wait().status, 137);
+        });
+    });
+}
+
+/// The runtime waits for its document, and is not to take the end of a `taru` that has none for one.
+#[test]
+fn what_fails_while_the_runtime_waits_is_said_once() {
+    sandbox(|sandbox| {
+        if Command::new("strace").arg("-V").output().is_err() {
+            return sandbox.skip("strace");
+        }
+        let taru = Taru::new(sandbox);
+        let late = ["-e", "trace=pidfd_send_signal", "-e", "inject=pidfd_send_signal:delay_enter=1s"];
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null"].into_iter().chain(late);
+        let failed = taru.invoke("run --user nosuch host true").under(strace).output();
+        assert_eq!(
+            (failed.status, failed.stderr.as_str()),
+            (
+                125,
+                "taru: find user `nosuch` in the container's /etc/passwd: no such user\n\
+                 hint: a number needs no entry: --user 1000:1000\n"
+            )
+        );
+        taru.assert_clean();
+    });
+}
+
+#[test]
+fn a_container_is_starting_until_there_is_a_document() {
+    sandbox(|sandbox| {
+        if Command::new("strace").arg("-V").output().is_err() {
+            return sandbox.skip("strace");
+        }
+        let taru = Taru::new(sandbox);
+        // Each file that it writes takes a while.
+        let slow = ["-e", "trace=rename", "-e", "inject=rename:delay_enter=1s"];
+        let strace = ["strace", "-qq", "-o", "/dev/null"].into_iter().chain(slow);
+        let script = "echo up; read -r _";
+        let words = ["run", "-i", "--name", "f", "host", "--", "sh", "-c", script];
+        let mut run = taru.invoke_words(&words).under(strace).spawn();
+        let document = || {
+            let bundles = fs::read_dir(taru.state().join("run/containers")).into_iter().flatten().flatten();
+            bundles.into_iter().any(|bundle| bundle.path().join("config.json").exists())
+        };
+        let mut was_starting = false;
+        eventually("it runs", || {
+            let all = taru.ps();
+            let word = all.first().map_or("", |one| one["status"].as_str().unwrap());
+            was_starting |= word == "starting";
+            assert!(word != "running" || document(), "there is nothing that could run");
+            word == "running"
+        });
+        assert!(was_starting);
+        run.wait_for("up");
+        taru.taru("rm -f f").succeeds();
+        assert_eq!(run.wait().status, 137);
+        taru.assert_clean();
+    });
+}
+
+#[test]
 fn after_a_reboot_nothing_runs_and_all_can_start() {
     sandbox(|sandbox| {
         let taru = Taru::new(sandbox);
