@@ -29,6 +29,12 @@ enum Place {
     Chunks { bits: u8, blocks: Vec<u32> },
 }
 
+/// The chunks of a sparse file have `BLOCK << bits` bytes: the least that makes few enough of them.
+pub(crate) fn chunk_bits(size: u64) -> Option<u8> {
+    // An inode has five bits for it.
+    (0..32).find(|bits| size.div_ceil(BLOCK << bits) <= CHUNKS)
+}
+
 impl Image {
     /// Begins a file of `size` bytes. No other may be begun before it is ended.
     ///
@@ -53,11 +59,10 @@ impl Image {
     /// # Errors
     /// [`taru_stdx::Kind::Limit`] for what an image has no room for.
     pub fn begin_sparse(&mut self, attributes: &Attributes<'_>, size: u64) -> Result<Open> {
-        let chunks = |bits: u8| size.div_ceil(BLOCK << bits);
-        // An inode has five bits for it.
-        let bits = (0..32).find(|bits| chunks(*bits) <= CHUNKS).ok_or_else(|| no_room("so large a file"))?;
+        let bits = chunk_bits(size).ok_or_else(|| no_room("so large a file"))?;
         self.encode(attributes)?;
-        Ok(Open { size, come: 0, place: Place::Chunks { bits, blocks: vec![HOLE; chunks(bits) as usize] } })
+        let blocks = vec![HOLE; size.div_ceil(BLOCK << bits) as usize];
+        Ok(Open { size, come: 0, place: Place::Chunks { bits, blocks } })
     }
 
     /// Takes the next part of a content: that is `open`'s size in the end.

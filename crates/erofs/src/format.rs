@@ -10,7 +10,9 @@ pub(crate) const INODE: usize = 64;
 pub(crate) const LINKS_AT: u64 = 44;
 /// Where the superblock is.
 pub(crate) const SUPER_AT: usize = 1024;
-/// Where the root's inode is: behind the superblock, which has 128 bytes.
+/// Bytes of the superblock.
+pub(crate) const SUPER: usize = 128;
+/// Where the root's inode is: behind the superblock.
 pub(crate) const ROOT_AT: u64 = 1152;
 /// The block of a chunk that is a hole.
 pub(crate) const HOLE: u32 = u32::MAX;
@@ -125,6 +127,13 @@ pub(crate) fn put_super(block: &mut [u8], inodes: u64, blocks: u32, is_chunked: 
         crc32c(from)
     };
     block[SUPER_AT + 4..SUPER_AT + 8].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// What a superblock says that is not known without it: how many inodes there are, whether there are files of chunks.
+pub(crate) fn counted(bytes: &[u8; SUPER]) -> (u64, bool) {
+    let mut inodes = [0; 8];
+    inodes.copy_from_slice(&bytes[16..24]);
+    (u64::from_le_bytes(inodes), bytes[80] & CHUNKED as u8 != 0)
 }
 
 /// A device's number as inodes have it: 12 bits of the driver, 20 of which one. `None` for one that does not fit.

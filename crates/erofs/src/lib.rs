@@ -19,6 +19,8 @@
 //! memory is names and where they lead, and the attributes of directories, which are written last. Of one tree, whatever
 //! came in one order makes one image: there is no time and no chance in it.
 //!
+//! [`verify`] tells whether a file is such an image, and refuses all else that the format has.
+//!
 //! Whatever an image has no room for, and more names than the memory that was granted, is [`taru_stdx::Kind::Limit`].
 
 mod content;
@@ -30,6 +32,7 @@ mod names;
 mod output;
 mod read;
 mod tree;
+mod verify;
 mod xattr;
 
 pub use content::Open;
@@ -38,3 +41,4 @@ pub use format::BLOCK;
 pub use image::Image;
 pub use read::{Extent, Stat};
 pub use tree::{Dir, Entry};
+pub use verify::verify;

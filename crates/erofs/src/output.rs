@@ -12,7 +12,7 @@ const RESERVED: u64 = 64;
 /// Bytes that are written at once.
 const PART: usize = 256 << 10;
 /// Blocks of an image: half of what 32 bits can name, and less than ext4 can hold of a file (16 TiB).
-const MOST: u64 = 1 << 31;
+pub(crate) const MOST: u64 = 1 << 31;
 
 /// Where bytes go one behind the other.
 #[derive(Default)]

@@ -73,6 +73,11 @@ pub(crate) struct Tree {
     memory: usize,
 }
 
+/// How many names so many bytes of memory have room for, at most.
+pub(crate) fn most_names(memory: usize) -> u64 {
+    (memory / size_of::<Node>()) as u64
+}
+
 /// A directory that nothing was said of.
 pub(crate) fn plain() -> Directory {
     Directory { mtime: (0, 0), uid: 0, gid: 0, mode: 0o755, xattrs: Box::default() }

@@ -62,6 +62,31 @@ pub(crate) fn decode(bytes: &[u8]) -> Vec<Xattr> {
     xattrs
 }
 
+/// Whether `bytes` are what [`encode`] makes: no attribute, or entries without a gap up to their end.
+pub(crate) fn is_encoded(bytes: &[u8]) -> bool {
+    let Some((header, mut rest)) = bytes.split_first_chunk::<HEADER>() else { return bytes.is_empty() };
+    if *header != [0; HEADER] || rest.is_empty() {
+        return false;
+    }
+    while let Some(([length, index, size @ ..], behind)) = rest.split_first_chunk::<4>() {
+        let (length, size) = (usize::from(*length), usize::from(u16::from_le_bytes(*size)));
+        let is_part = PREFIXES.iter().any(|(_, known)| known == index);
+        let is_whole = length == 0 && WHOLE.iter().any(|(_, known)| known == index);
+        let padded = (length + size).next_multiple_of(4);
+        let Some((entry, next)) = behind.split_at_checked(padded) else { return false };
+        let (name, padding) = (entry.get(..length), entry.get(length + size..));
+        let are_zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        if !(is_part || is_whole)
+            || name.is_none_or(|name| name.contains(&0))
+            || !padding.is_some_and(are_zeros)
+        {
+            return false;
+        }
+        rest = next;
+    }
+    rest.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,7 +95,7 @@ mod tests {
     fn a_name_is_a_prefix_and_the_rest() {
         let mut bytes = Vec::new();
         encode(&[], &mut bytes).unwrap();
-        assert_eq!(bytes, []);
+        assert!(bytes.is_empty());
         let xattrs = [
             (b"user.ab".to_vec(), b"xyz".to_vec()),
             (b"system.posix_acl_default".to_vec(), vec![1, 2]),
@@ -85,6 +110,16 @@ mod tests {
         ];
         assert_eq!(bytes, expected.concat());
         assert_eq!(decode(&bytes), xattrs);
+        assert!(is_encoded(&bytes) && is_encoded(&[]) && !is_encoded(&bytes[..12]));
+        for at in [0, 11, 12, 13, 14, 15, 21, 22, 23, 24, 25, 26, 33] {
+            let mut wrong = bytes.clone();
+            // No length is multiplied by four, no prefix is another's.
+            wrong[at] ^= 0x80;
+            assert!(!is_encoded(&wrong), "{at}");
+        }
+        for length in (1..bytes.len()).filter(|length| ![24, 32].contains(length)) {
+            assert!(!is_encoded(&bytes[..length]), "{length}");
+        }
         for (name, size) in [("system.other", 0), ("user.big", 1 << 16)] {
             let error = encode(&[(name.into(), vec![0; size])], &mut Vec::new()).unwrap_err();
             assert_eq!(error.kind(), taru_stdx::Kind::Limit);

@@ -55,8 +55,9 @@ impl Drop for Scratch {
     }
 }
 
-/// Mounts the image from its file; what the machine lacks, if it cannot.
+/// Verifies the image, and mounts it from its file; what the machine lacks, if it cannot.
 fn mount(image: &Path, at: &Path) -> Result<(), &'static str> {
+    taru_erofs::verify(&File::open(image).unwrap(), &UUID, MEMORY).unwrap();
     let Ok(context) = mount::fsopen("erofs") else { return Err("the file system erofs") };
     mount::fsconfig_string(context.as_fd(), "source", image.to_str().unwrap()).unwrap();
     match mount::fsconfig_create(context.as_fd()) {

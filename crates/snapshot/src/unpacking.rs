@@ -29,6 +29,7 @@ use crate::lock::Lock;
 use crate::share;
 use crate::staging::Staging;
 use crate::store::Snapshots;
+use crate::unpack::IMAGE_MEMORY;
 use crate::worker::{ImageOf, Job, Report, Root};
 
 /// Waits for a file; given a function that tells whether it waits in vain.
@@ -380,6 +381,10 @@ impl Batch<'_> {
             Report::Done => {}
             Report::NoRoom if is_image => return Ok(None),
             _ => return Err(unexpected()),
+        }
+        if let Some(image) = &image {
+            // The child has ended: nobody writes to it any more, and no kernel has looked at it yet.
+            taru_erofs::verify(image, &uuid(&layer.chain), IMAGE_MEMORY)?;
         }
         driver.end(&staging.path, &self.store.workers)?;
         if is_image {

@@ -24,7 +24,7 @@ use crate::name::split;
 
 /// Bytes of names and directories in memory: some 250 000 entries. The child has 64 MiB for all; a window of zstd may take
 /// half of them, chunks on their way and records that are sorted 16 MiB.
-const MEMORY: usize = 12 << 20;
+pub(crate) const MEMORY: usize = 12 << 20;
 
 /// So many files of so many bytes together are a crowd, which is what an image is better for.
 const CROWD: u64 = 256;

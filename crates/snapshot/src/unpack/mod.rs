@@ -26,7 +26,7 @@ use crate::name::{Meaning, join, meaning, split};
 
 use admit::{Of, admit};
 pub(crate) use files::Files;
-pub(crate) use image::Image;
+pub(crate) use image::{Image, MEMORY as IMAGE_MEMORY};
 
 /// What is neither a directory nor a file with content.
 pub(crate) enum Special<'e> {
