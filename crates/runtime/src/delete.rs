@@ -21,7 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// [`Kind::State`] for one that runs; [`Kind::NotFound`]; whatever could not be removed, after all the
 /// rest was. The record then stays, so that `delete` can be tried again.
 pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>> {
-    let record = match store.load(id) {
+    let loaded = match store.load(id) {
+        // Its creator may have been killed: a clone that dies with it holds the lock for a moment longer.
+        Err(e) if e.kind() == Kind::Busy && force => store.lock(id).and_then(|lock| {
+            drop(lock);
+            store.load(id)
+        }),
+        other => other,
+    };
+    let record = match loaded {
         Err(e) if e.kind() == Kind::NotFound && force => return Ok(Vec::new()),
         Err(e)
             if force
