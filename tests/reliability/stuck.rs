@@ -1,9 +1,11 @@
 //! Processes that do not go at once: frozen, traced, many (R29, R30).
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
-use taru_testkit::{eventually, sandbox_with_peers};
+use taru_testkit::{Disk, eventually, sandbox_with_peers};
 
 #[test]
 fn r29_frozen_behind_our_back() {
@@ -57,6 +59,54 @@ fn r29_stopped_by_signal() {
         container.kill("STOP").succeeds();
         assert_eq!(container.status(), "running");
         container.delete_force().succeeds();
+        sandbox.assert_no_leaks();
+    });
+}
+
+/// A file system that takes no writes until this is dropped: whoever writes sleeps in the kernel, and no signal wakes it.
+struct Frozen<'a>(&'a Path);
+
+impl Frozen<'_> {
+    fn new(mount: &Path) -> Frozen<'_> {
+        assert!(Command::new("fsfreeze").arg("--freeze").arg(mount).status().expect("fsfreeze").success());
+        Frozen(mount)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(self.0).status();
+    }
+}
+
+#[test]
+fn r29_in_the_kernel() {
+    sandbox_with_peers(|sandbox| {
+        let disk = match Disk::ext4(&sandbox.dir(), 32 << 20, &[]) {
+            Ok(disk) => disk,
+            Err(lack) => return sandbox.skip(&lack),
+        };
+        let source = disk.path().to_str().expect("a plain path");
+        let bundle = sandbox
+            .bundle()
+            .mount("/disk", "bind", source, &["bind", "rw"])
+            .sh("while :; do echo more > /disk/file; done");
+        let container = sandbox.runtime().start(&bundle);
+        let frozen = Frozen::new(disk.path());
+        let stat = format!("/proc/{}/stat", container.pid());
+        let state = || {
+            let stat = fs::read_to_string(&stat).unwrap_or_default();
+            stat.rsplit(')').next().and_then(|rest| rest.chars().nth(1))
+        };
+        eventually("it sleeps in the kernel", || state() == Some('D'));
+        // It waits for a while, says why it gives up, and keeps the record for the next time.
+        container.delete_force().fails_with("it is still there after 10 s");
+        assert_eq!(state(), Some('D'), "it has the signal, and cannot take it");
+        assert_eq!(container.status(), "running");
+        drop(frozen);
+        eventually("it ends", || container.status() == "stopped");
+        container.delete_force().succeeds();
+        drop(disk);
         sandbox.assert_no_leaks();
     });
 }
