@@ -48,7 +48,7 @@ pub fn bundle(engine: &Engine, record: &Record) -> Result<PathBuf> {
 /// As [`bundle`].
 pub(crate) fn bundle_at(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Result<PathBuf> {
     place(engine, dir)?;
-    fill(engine, record, dir, id)?;
+    fill(engine, record, dir, id, root_of_image(engine, record)?)?;
     Ok(dir.to_owned())
 }
 
@@ -60,8 +60,22 @@ pub(crate) fn place(engine: &Engine, dir: &Path) -> Result<()> {
     dirs::open_up(engine.dirs.run())
 }
 
-/// Makes all that is in a bundle, and gives the document's text.
-pub(crate) fn fill(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Result<Vec<u8>> {
+/// The container's root, if that is an image's. Some storage drivers make a copy of it, which takes its time.
+pub(crate) fn root_of_image(engine: &Engine, record: &Record) -> Result<Option<Rootfs>> {
+    let config = record.config()?;
+    let Root::Image { chain, .. } = &config.root else { return Ok(None) };
+    let maps = idmap::choose(&engine.caller, config.userns, record.uid_base)?;
+    tree::prepare(engine, record, chain.as_ref(), &maps).map(Some)
+}
+
+/// Makes all that is in a bundle over the root `tree`, and gives the document's text.
+pub(crate) fn fill(
+    engine: &Engine,
+    record: &Record,
+    dir: &Path,
+    id: &str,
+    tree: Option<Rootfs>,
+) -> Result<Vec<u8>> {
     let config = record.config()?;
     let kept = engine.dirs.container(&record.id);
     let maps = idmap::choose(&engine.caller, config.userns, record.uid_base)?;
@@ -78,10 +92,6 @@ pub(crate) fn fill(engine: &Engine, record: &Record, dir: &Path, id: &str) -> Re
             host_root::resolv_conf(&dir.join(bundle::ETC), maps.root())?;
             None
         }
-    };
-    let tree = match &config.root {
-        Root::Image { chain, .. } => Some(tree::prepare(engine, record, chain.as_ref(), &maps)?),
-        _ => None,
     };
     let volumes = volumes(engine, &kept, config)?;
     if config.keep && tree.is_none() {

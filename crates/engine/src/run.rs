@@ -86,9 +86,11 @@ pub fn foreground(engine: &mut Engine, mut config: ContainerConfig, name: Option
 /// which it waits for, that is nearly written.
 fn in_bundle(engine: &Engine, record: &Record, bundle: &Path, log: &Path) -> Result<u8> {
     let facts = |supervisor| Facts { supervisor, init: None, started: SystemTime::now() }.write(bundle);
+    // Before signals are held back: it can take long.
+    let tree = prepare::root_of_image(engine, record)?;
     let (document, writer) = std::io::pipe().context(|| "make a pipe")?;
     let Some(words) = engine.runtime.run_ahead(bundle, log, document.as_raw_fd(), &record.id) else {
-        prepare::fill(engine, record, bundle, &record.id)?;
+        prepare::fill(engine, record, bundle, &record.id, tree)?;
         let words = engine.runtime.run(bundle, log, &record.id);
         (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
         return follow(words, engine.report, || facts(Process::of_pid(getpid().0)?));
@@ -100,7 +102,7 @@ fn in_bundle(engine: &Engine, record: &Record, bundle: &Path, log: &Path) -> Res
     let mut writer = Some(writer);
     watch(start, |child| {
         drop(document);
-        let text = prepare::fill(engine, record, bundle, &record.id)?;
+        let text = prepare::fill(engine, record, bundle, &record.id, tree)?;
         // Written before it has the document: what runs is known, even if this process is killed at once; and not before
         // there is something to run: until then it is starting.
         facts(Process::of_pid(child.pid.0)?)?;

@@ -147,6 +147,11 @@ impl Store {
         Ok(())
     }
 
+    /// As the last transaction did: what ends a container is as durable as what began it.
+    fn sync_as_before(&self) -> rusqlite::Result<()> {
+        self.sync(self.is_durable.get().unwrap_or(false))
+    }
+
     /// Writes back a log that has become long, which waits for the disk: for a process that has nothing else to do. What
     /// cannot be done now, since others read the log, is left to whoever comes next.
     pub fn write_back(&self) {
@@ -303,7 +308,7 @@ impl Store {
     pub fn end(&mut self, record: &Record, ended: &Ended, keep_ids: bool) -> Result<bool> {
         let id = &record.id;
         let write = || -> rusqlite::Result<usize> {
-            self.sync(self.is_durable.get().unwrap_or(false))?;
+            self.sync_as_before()?;
             self.db.execute(
                 "UPDATE container SET phase = 'ended', status = ?2, finished = ?3, reason = ?4,
                      uid_base = CASE WHEN ?5 THEN uid_base END
@@ -359,7 +364,7 @@ impl Store {
     /// [`Kind::State`] if somebody began it anew since `record` was read; any error of SQLite.
     pub(crate) fn removing(&mut self, record: &Record) -> Result<()> {
         let write = || {
-            self.sync(self.is_durable.get().unwrap_or(false))?;
+            self.sync_as_before()?;
             self.db.execute(
                 "UPDATE container SET phase = 'removing'
                  WHERE id = ?1 AND (phase <> 'begun' OR boot = ?2 AND starter_pid = ?3 AND starter_time = ?4)",
