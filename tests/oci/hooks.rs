@@ -135,6 +135,10 @@ fn each_gets_the_state_on_stdin() {
             if ["prestart", "createRuntime", "poststart"].contains(&name) {
                 assert_eq!(state["pid"], pid, "{name}");
             }
+            let is_inside = ["createContainer", "startContainer"].contains(&name);
+            if is_inside && !sandbox.peer_lacks(&[Family::Crun], &format!("the pid of {name}")) {
+                assert_eq!(state["pid"], 1, "{name}: as the container counts");
+            }
         }
     });
 }
@@ -170,6 +174,25 @@ fn each_runs_in_its_namespaces() {
                 assert_eq!(lines[1], mnt, "{name} runs in the container");
                 assert_eq!(lines[0], net, "{name} runs in the container");
             }
+        }
+    });
+}
+
+#[test]
+fn no_signal_is_blocked_in_one() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Crun], "unblocked signals in hooks of run") {
+            return;
+        }
+        let (mut bundle, dir) = journal(sandbox, sandbox.bundle());
+        for name in HOOKS {
+            let script = "while read -r line; do case $line in SigBlk*) echo $line;; esac; done < /proc/self/status > $J/$1";
+            bundle.spec["hooks"][name] = json!([hook(name, &dir, script)]);
+        }
+        sandbox.runtime().run(&bundle).succeeds();
+        for name in HOOKS {
+            let seen = fs::read_to_string(dir.join(name)).expect("its words");
+            assert_eq!(seen.trim(), "SigBlk: 0000000000000000", "{name}");
         }
     });
 }

@@ -132,7 +132,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     if let Some(groups) = &record.state.resctrl {
         resctrl::join(groups, child.pid)?;
     }
-    link.offer(&Message::Go(child.pid.0))?;
+    link.offer(&Message::Go)?;
     // While the child works, and not later: until it is reaped it counts as one of the container's processes, of which
     // there may be a limit.
     drop(stage);

@@ -2,6 +2,7 @@
 //!
 //! A hook gets its own environment and no descriptor of the runtime's or its caller's. Without one it gets the
 //! runtime's, as runc and crun have it, but only on the host: a program of the container learns nothing from it.
+//! No signal is blocked in it, though `run` has all of them blocked.
 //! What a hook prints is kept for the error message. One that outlives its timeout is killed and counts as failed.
 
 use std::io::{Read, Seek, Write};
@@ -15,13 +16,15 @@ use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fd::{cloexec_from, memfd_create};
 use taru_sys::poll::{events, poll};
 use taru_sys::process::{Pid, pidfd_open};
+use taru_sys::signal::block_none_in;
 
 use crate::spec::{Hook, Spec};
 
 /// How much of what a hook printed an error repeats.
 const OUTPUT_LIMIT: u64 = 2048;
 
-/// The state of a container as hooks get it, in the specification's words.
+/// The state of a container as hooks get it, in the specification's words: `pid` is init's, as the namespace counts that the
+/// hook runs in.
 pub(crate) fn state_json(spec: &Spec, id: &str, status: &str, pid: Option<i32>, bundle: &Path) -> String {
     let mut state = serde_json::json!({
         "ociVersion": if spec.oci_version.is_empty() { crate::spec::VERSION } else { &spec.oci_version },
@@ -99,6 +102,7 @@ fn run_one(hook: &Hook, state: &str, place: Place<'_>) -> Result<()> {
     }
     // A group of its own, so that a timeout reaches what the hook started too.
     command.process_group(0);
+    block_none_in(&mut command);
     cloexec_from(3).context(|| "close descriptors on execve")?;
     let mut child = command.spawn().context(|| "execute it")?;
     let status = wait(&mut child, hook.timeout)?;

@@ -8,7 +8,7 @@ use std::process::Command;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::caps::{Capabilities, capget};
 use taru_sys::process::Pid;
-use taru_sys::user;
+use taru_sys::{signal, user};
 
 use crate::spec::IdMapping;
 
@@ -61,6 +61,7 @@ fn write_file(pid: Pid, name: &str, content: &str) -> Result<()> {
 fn run_helper(program: &str, pid: Pid, map: &[IdMapping]) -> Result<()> {
     let what = || format!("map ids with {program}");
     let mut command = Command::new(program);
+    signal::block_none_in(&mut command);
     command.arg(pid.to_string());
     for m in map {
         command.args([m.container_id, m.host_id, m.size].map(|n| n.to_string()));

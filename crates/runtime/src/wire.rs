@@ -47,8 +47,8 @@ const LIMIT: usize = 32 << 10;
 /// One thing said. See the drawing in the module's documentation.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Host to init: your ids are mapped; this is your pid on the host.
-    Go(i32),
+    /// Host to init: your ids are mapped.
+    Go,
     /// Host to init: your control groups are made.
     Groups(Groups),
     /// Stage to host: init is this child of yours.
@@ -85,7 +85,7 @@ pub(crate) struct Groups {
 impl Message {
     fn name(&self) -> &'static str {
         match self {
-            Message::Go(_) => "Go",
+            Message::Go => "Go",
             Message::Groups(_) => "Groups",
             Message::Cloned(_) => "Cloned",
             Message::Prepared => "Prepared",
@@ -198,11 +198,10 @@ where
 }
 
 fn encode(message: &Message) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
-    let with_pid = |tag: u8, pid: &i32| [&[tag][..], &pid.to_le_bytes()].concat();
     match message {
-        Message::Go(pid) => (with_pid(b'g', pid), Vec::new()),
+        Message::Go => (vec![b'g'], Vec::new()),
         Message::Groups(groups) => (groups.encode(), groups.files.iter().map(AsFd::as_fd).collect()),
-        Message::Cloned(pid) => (with_pid(b'c', pid), Vec::new()),
+        Message::Cloned(pid) => ([&b"c"[..], &pid.to_le_bytes()].concat(), Vec::new()),
         Message::Prepared => (vec![b'p'], Vec::new()),
         Message::Continue => (vec![b'n'], Vec::new()),
         Message::Terminal(fd) => (vec![b't'], vec![fd.as_fd()]),
@@ -270,7 +269,7 @@ fn decode(data: &[u8], mut fds: Vec<OwnedFd>) -> Option<Message> {
     let fd = fds.pop();
     let pid = || rest.try_into().ok().map(i32::from_le_bytes);
     Some(match tag {
-        b'g' => Message::Go(pid()?),
+        b'g' => Message::Go,
         b'c' => Message::Cloned(pid()?),
         b'p' => Message::Prepared,
         b'n' => Message::Continue,
@@ -359,7 +358,7 @@ mod tests {
 
         init.send(&Message::Failed(Error::invalid("x".repeat(100_000)))).unwrap();
         assert!(matches!(host.receive().unwrap(), Some(Message::Failed(_))));
-        init.send(&Message::Go(7)).unwrap();
+        init.send(&Message::Go).unwrap();
         let e = host
             .expect("init", |m| if matches!(m, Message::Prepared) { Ok(()) } else { Err(m) })
             .unwrap_err();

@@ -1,6 +1,7 @@
 //! Signals: names and numbers, masks, signalfd(2), default dispositions.
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 
 use crate::error::check;
 use crate::{Errno, Error, Result};
@@ -148,6 +149,18 @@ pub fn reset_all() {
         }
     }
     mask(&Set::new(&[]));
+}
+
+/// Has the program of `command` begin with no signal blocked: std hands the mask of this process on to it.
+pub fn block_none_in(command: &mut std::process::Command) {
+    let empty = Set::new(&[]);
+    let unblock = move || {
+        mask(&empty);
+        Ok(())
+    };
+    // SAFETY: between fork(2) and execve(2) this calls sigprocmask(2) alone, which is async-signal-safe, and takes no lock
+    // and no memory.
+    unsafe { command.pre_exec(unblock) };
 }
 
 /// Gives `signal` its default action again.

@@ -171,7 +171,7 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     undo_scope.push(|| scope.as_ref().map_or(Ok(()), group::Made::take_back));
     let mut warnings = plan.warnings.clone();
     warnings.extend(prepare(&plan, &state, &init)?);
-    link.offer(&Message::Go(init.pid.0))?;
+    link.offer(&Message::Go)?;
     // While init mounts.
     if let Some(made) = group.borrow_mut().as_mut() {
         made.complete(&plan, &host)?;

@@ -113,7 +113,7 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     init.close_others()?;
     *hearer = init.link.as_fd().try_clone_to_owned().ok();
     let Init { plan, spec, link, joins, sources, root_sources, nodes, room, gate, .. } = init;
-    let host_pid = arrive(&link, None)?;
+    arrive(&link, None)?;
     make_network(plan)?;
     let mut groups = Groups::new(&link, plan);
     if init.joins_groups_as_caller {
@@ -131,7 +131,8 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     devices::make_all(plan, &root, nodes)?;
     create_cwd(plan, &root)?;
     mounts::make_read_only(complete_later)?;
-    let state = |status| hooks::state_json(spec, &plan.id, status, Some(host_pid), &plan.bundle);
+    let own_pid = process::getpid().0;
+    let state = |status| hooks::state_json(spec, &plan.id, status, Some(own_pid), &plan.bundle);
     if plan.has_host_step() {
         link.send(&Message::Prepared)?;
         link.expect("the runtime", continued)?;
@@ -173,13 +174,13 @@ fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
 }
 
 /// Makes sure of ending with the host process, gets into control groups that are known already, and waits for the id maps.
-pub(crate) fn arrive(link: &Link, joiner: Option<Joiner>) -> Result<i32> {
+pub(crate) fn arrive(link: &Link, joiner: Option<Joiner>) -> Result<()> {
     process::set_parent_death_signal(signal::SIGKILL).context(|| "end with the runtime")?;
     if let Some(joiner) = joiner {
         joiner.join()?;
     }
     link.expect("the runtime", |m| match m {
-        Message::Go(pid) => Ok(pid),
+        Message::Go => Ok(()),
         other => Err(other),
     })
 }
