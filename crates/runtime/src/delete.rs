@@ -29,17 +29,21 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>> {
         }),
         other => other,
     };
-    let record = match loaded {
+    let mut record = match loaded {
         Err(e) if e.kind() == Kind::NotFound && force => return Ok(Vec::new()),
         Err(e)
             if force
                 && matches!(e.kind(), Kind::State | Kind::System | Kind::Unsupported | Kind::Invalid) =>
         {
-            return clear(store, id).map(|()| Vec::new());
+            return clear(store, id);
         }
         other => other?,
     };
-    let lock = record.lock()?;
+    let lock = match record.lock() {
+        // Another command was faster.
+        Err(e) if e.kind() == Kind::NotFound && force => return Ok(Vec::new()),
+        other => other?,
+    };
     let status = record.status()?;
     match status {
         Status::Stopped | Status::Created | Status::Creating => {}
@@ -89,8 +93,16 @@ fn remove_group(record: &Record, spec: &Spec) -> Result<()> {
 }
 
 /// Removes what a killed `create` left, or a record that cannot be read.
-fn clear(store: &Store, id: &str) -> Result<()> {
-    let lock = store.lock(id)?;
+fn clear(store: &Store, id: &str) -> Result<Vec<String>> {
+    let lock = match store.lock(id) {
+        Err(e) if e.kind() == Kind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    if store.load(id).is_ok() {
+        // Another `create` took it over meanwhile.
+        drop(lock);
+        return delete(store, id, true);
+    }
     let text = taru_stdx::fs::read_bounded(
         &store.root().join(id).join(crate::spec::CONFIG),
         crate::spec::CONFIG_LIMIT,
@@ -99,7 +111,7 @@ fn clear(store: &Store, id: &str) -> Result<()> {
     let path = spec.linux.as_ref().map_or("", |l| l.cgroups_path.as_str());
     group::remove_unrecorded(id, path)?;
     remove_unrecorded_resctrl(id, &spec)?;
-    store.remove(id, lock)
+    store.remove(id, lock).map(|()| Vec::new())
 }
 
 fn remove_unrecorded_resctrl(id: &str, spec: &Spec) -> Result<()> {

@@ -8,6 +8,7 @@ use taru_sys::process::{self, Exit};
 use crate::attend::{Blocked, attend};
 use crate::create::{self, Created, Request};
 use crate::notify::Relay;
+use crate::state::Store;
 use crate::wire::Message;
 use crate::{delete, ended, start};
 
@@ -56,8 +57,7 @@ pub fn run(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
         ended::end(&created.init)?;
     }
     if !options.keep || exit.is_err() {
-        let lock = created.record.lock()?;
-        warnings.extend(delete::remove(request.store, &created.record, &created.spec, lock)?);
+        warnings.extend(remove(request.store, &mut created)?);
     }
     Ok(Outcome { exit: Some(exit?), warnings })
 }
@@ -71,13 +71,20 @@ fn run_detached(request: &Request<'_>, options: RunOptions) -> Result<Outcome> {
         Err(error) => {
             ended::end(&created.init)?;
             if !options.keep {
-                let lock = created.record.lock()?;
-                delete::remove(request.store, &created.record, &created.spec, lock)?;
+                remove(request.store, &mut created)?;
             }
             return Err(error);
         }
     }
     Ok(Outcome { exit: None, warnings })
+}
+
+/// Deletes the container, unless another command did, as it may: how the program ended is still to be told.
+fn remove(store: &Store, created: &mut Created) -> Result<Vec<String>> {
+    match created.record.lock() {
+        Err(e) if e.kind() == Kind::NotFound => Ok(Vec::new()),
+        lock => delete::remove(store, &created.record, &created.spec, lock?),
+    }
 }
 
 /// Gives the word to start, unless it was given, over the link that this process still holds.

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// [`Kind::State`] for one that is not `created`; the error of init, [`Kind::Exec`] among them; a poststart hook that
 /// failed, after which the container was ended.
 pub fn start(store: &Store, id: &str, notify: Option<&Path>) -> Result<()> {
-    let record = store.load(id)?;
+    let mut record = store.load(id)?;
     let lock = record.lock()?;
     match record.status()? {
         Status::Created => {}

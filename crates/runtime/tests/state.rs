@@ -44,10 +44,10 @@ fn an_id_is_taken_once_and_given_back_if_create_fails() {
     assert_eq!(fs::metadata(first.dir()).unwrap().permissions().mode() & 0o7777, 0o700);
     drop(first);
     assert_eq!(store.load("web").unwrap_err().kind(), Kind::NotFound);
-    let again = store.reserve("web").unwrap();
+    let mut again = store.reserve("web").unwrap();
     again.save_config(b"{}").unwrap();
     fs::write(again.start_socket(), "").unwrap();
-    let record = again.commit(state("web")).unwrap();
+    let mut record = again.commit(state("web")).unwrap();
     assert_eq!(fs::metadata(record.dir().join("state.json")).unwrap().permissions().mode() & 0o7777, 0o600);
     assert_eq!(store.reserve("web").unwrap_err().kind(), Kind::Exists);
     assert_eq!(store.load("web").unwrap().state, record.state);
@@ -62,7 +62,7 @@ fn an_id_is_taken_once_and_given_back_if_create_fails() {
 fn the_kernel_says_where_a_container_is_in_its_life() {
     let dir = Dir::new("status");
     let store = Store::open(&dir.0);
-    let reservation = store.reserve("web").unwrap();
+    let mut reservation = store.reserve("web").unwrap();
     let mut state = state("web");
     reservation.save(&state).unwrap();
     assert_eq!(store.load("web").unwrap().status().unwrap(), Status::Creating);
@@ -137,10 +137,42 @@ fn what_a_killed_create_left_is_taken_over_or_reported() {
     fs::create_dir(dir.0.join("late")).unwrap();
     fs::rename(&copy, dir.0.join("late/state.json")).unwrap();
     assert_eq!(store.reserve("late").unwrap_err().kind(), Kind::Exists);
-    let record = store.load("late").unwrap();
+    let mut record = store.load("late").unwrap();
     assert_eq!(record.status().unwrap(), Status::Stopped);
     store.remove("late", record.lock().unwrap()).unwrap();
     store.reserve("late").unwrap();
+}
+
+#[test]
+fn a_lock_is_that_of_the_container_that_was_looked_at() {
+    let dir = Dir::new("same");
+    let store = Store::open(&dir.0);
+    let mut made = store.reserve("web").unwrap().commit(state("web")).unwrap();
+    let mut loaded = store.load("web").unwrap();
+    let lock = loaded.lock().unwrap();
+    store.remove("web", lock).unwrap();
+    let mut other = store.reserve("web").unwrap().commit(state("web")).unwrap();
+    for old in [&mut made, &mut loaded] {
+        let e = old.lock().unwrap_err();
+        assert_eq!((e.kind(), e.to_string().as_str()), (Kind::NotFound, "container `web` does not exist"));
+    }
+    drop(other.lock().unwrap());
+    assert_eq!(store.load("web").unwrap().state, other.state);
+}
+
+#[test]
+fn a_locked_record_says_what_is_true_by_then() {
+    let dir = Dir::new("fresh");
+    let store = Store::open(&dir.0);
+    let mut reservation = store.reserve("web").unwrap();
+    let mut state = state("web");
+    reservation.save(&state).unwrap();
+    let mut early = store.load("web").unwrap();
+    state.namespaces = vec!["mount".into()];
+    let made = reservation.commit(state).unwrap();
+    assert!(!early.state.complete);
+    drop(early.lock().unwrap());
+    assert_eq!(early.state, made.state);
 }
 
 #[test]
@@ -190,7 +222,7 @@ fn many_creates_of_one_id_have_one_winner() {
         let id = format!("c{round}");
         let won: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| store.reserve(&id).and_then(|r| r.commit(state(&id))).is_ok()))
+                .map(|_| scope.spawn(|| store.reserve(&id).and_then(|mut r| r.commit(state(&id))).is_ok()))
                 .collect();
             threads.into_iter().map(|t| usize::from(t.join().unwrap())).sum()
         });

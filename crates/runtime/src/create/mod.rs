@@ -139,7 +139,7 @@ fn decide(request: &Request<'_>, stay: Stay) -> Result<Decided> {
 fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     let Decided { bundle, document, spec, host, mut plan } = decide(request, stay)?;
     let console = request.console_socket.map(Console::connect).transpose()?;
-    let reservation = request.store.reserve(request.id)?;
+    let mut reservation = request.store.reserve(request.id)?;
     reservation.save_config(&document)?;
     if let Some(caller) = request.notify {
         notify::arrange(&mut plan, reservation.dir(), caller)?;

@@ -28,24 +28,32 @@ impl Lock {
         Ok(taken.then(|| Lock { dir, path: path.to_owned() }))
     }
 
-    /// Locks the directory `path` of the container `id`, waiting for whoever has the lock.
-    pub(super) fn wait(path: &Path, id: &str) -> Result<Lock> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match Lock::attempt(path) {
-                Ok(Some(lock)) if !lock.is_removed() => return Ok(lock),
-                Ok(Some(_)) => {} // the next attempt finds the new directory or none
-                Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-                Ok(None) => {
-                    let problem = format!("lock container `{id}`: another command holds it for 10 s");
-                    return Err(Error::new(Kind::Busy, problem));
-                }
-                Err(e) if e.kind() == Kind::NotFound => {
-                    return Err(Error::new(Kind::NotFound, format!("container `{id}` does not exist")));
-                }
-                Err(e) => return Err(e),
-            }
+    /// Opens the directory `path` of the container `id`, for [`Lock::wait`].
+    pub(super) fn open(path: &Path, id: &str) -> Result<File> {
+        match File::open(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(gone(id)),
+            other => other.context(|| format!("lock `{}`", path.display())),
         }
+    }
+
+    /// Locks `dir`, which is at `path` and the container `id`'s, waiting for whoever has the lock. What has the path after `dir`
+    /// was removed is another container.
+    pub(super) fn wait(dir: File, path: &Path, id: &str) -> Result<Lock> {
+        let until = Instant::now() + PATIENCE;
+        while !flock::try_lock(dir.as_fd()).context(|| format!("lock `{}`", path.display()))? {
+            if Instant::now() >= until {
+                let problem = format!("lock container `{id}`: another command holds it for 10 s");
+                return Err(Error::new(Kind::Busy, problem));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let lock = Lock { dir, path: path.to_owned() };
+        if lock.is_removed() { Err(gone(id)) } else { Ok(lock) }
+    }
+
+    /// The directory, to be held on to beyond the lock.
+    pub(super) fn directory(&self) -> Result<File> {
+        self.dir.try_clone().context(|| format!("keep `{}` open", self.path.display()))
     }
 
     /// The user id that the directory belongs to.
@@ -60,6 +68,11 @@ impl Lock {
             _ => true,
         }
     }
+}
+
+/// The error of a container that was removed.
+pub(super) fn gone(id: &str) -> Error {
+    Error::new(Kind::NotFound, format!("container `{id}` does not exist"))
 }
 
 impl Drop for Lock {

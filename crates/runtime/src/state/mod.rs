@@ -14,6 +14,8 @@
 //! * `create` holds the lock from the first to the last act, `delete` while it removes. A directory whose
 //!   lock is free and that has no finished record was left by a killed `create`: the next `create` of that id
 //!   takes it over if it is empty of facts, `delete --force` removes it in any case.
+//! * A lock is that of the container that was looked at, never of another that has its id by now, and its record is read
+//!   again with it: [`Record::lock`].
 //! * A record that cannot be read harms only its own container: [`Store::list`] reports it and goes on.
 
 mod id;

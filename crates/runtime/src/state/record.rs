@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -10,7 +11,7 @@ use taru_cgroup::Cgroup;
 use taru_stdx::fs::{Sync, read_bounded, replace};
 use taru_stdx::{Context, Error, Kind, Result};
 
-use super::lock::Lock;
+use super::lock::{Lock, gone};
 use super::process::Process;
 
 /// The version of [`State`] that this program writes.
@@ -146,13 +147,16 @@ impl fmt::Display for Status {
 #[derive(Debug)]
 pub struct Record {
     dir: PathBuf,
+    /// The directory itself, where this process made it.
+    made: Option<File>,
     /// What it says. A change is kept by [`Record::save`].
     pub state: State,
 }
 
 impl Record {
-    pub(super) fn new(dir: PathBuf, state: State) -> Record {
-        Record { dir, state }
+    /// The record that this process made in the directory `dir`, which is open as `made`.
+    pub(super) fn new(dir: PathBuf, made: Option<File>, state: State) -> Record {
+        Record { dir, made, state }
     }
 
     /// Reads the record of the directory `dir`; `None` if there is no `state.json` in it.
@@ -164,7 +168,7 @@ impl Record {
         let state = parse(&text, id).map_err(|e| {
             e.hint(format!("`taru-runtime delete --force {id}` removes a record that cannot be read"))
         })?;
-        Ok(Some(Record { dir, state }))
+        Ok(Some(Record { dir, made: None, state }))
     }
 
     /// The container's directory in the store.
@@ -253,12 +257,26 @@ impl Record {
         Cgroup::open(&BTreeMap::from([(name.clone(), path.clone())]))?.is_frozen()
     }
 
-    /// Takes the container's lock, waiting up to ten seconds for another command that holds it.
+    /// Takes the container's lock, waiting up to ten seconds for another command that holds it, and has the record say
+    /// what is true by then.
     ///
     /// # Errors
-    /// [`Kind::Busy`] after that time; [`Kind::NotFound`] if the container was removed meanwhile.
-    pub fn lock(&self) -> Result<Lock> {
-        Lock::wait(&self.dir, &self.state.id)
+    /// [`Kind::Busy`] after that time; [`Kind::NotFound`] if the container was removed meanwhile, also where another has
+    /// its id by now.
+    pub fn lock(&mut self) -> Result<Lock> {
+        let id = &self.state.id;
+        if let Some(made) = &self.made {
+            let dir = made.try_clone().context(|| format!("lock container `{id}`"))?;
+            return Lock::wait(dir, &self.dir, id);
+        }
+        let lock = Lock::wait(Lock::open(&self.dir, id)?, &self.dir, id)?;
+        match Record::read(self.dir.clone(), id)? {
+            Some(now) if now.state.created == self.state.created => {
+                self.state = now.state;
+                Ok(lock)
+            }
+            _ => Err(gone(id)),
+        }
     }
 
     fn is_locked(&self) -> Result<bool> {

@@ -98,9 +98,22 @@ impl Store {
         match Record::read(dir.clone(), id).map_err(|e| self.foreign(e))? {
             Some(record) => Ok(record),
             None if !dir.is_dir() => Err(self.no_such(id)),
-            None if Lock::attempt(&dir)?.is_none() => {
-                Err(Error::new(Kind::Busy, format!("container `{id}` is being created")))
-            }
+            None => self.load_unwritten(dir, id),
+        }
+    }
+
+    /// The record of a container that had none yet when it was looked at.
+    fn load_unwritten(&self, dir: PathBuf, id: &str) -> Result<Record> {
+        let lock = match Lock::attempt(&dir) {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return Err(Error::new(Kind::Busy, format!("container `{id}` is being created"))),
+            Err(e) if e.kind() == Kind::NotFound => return Err(self.no_such(id)),
+            Err(e) => return Err(e),
+        };
+        // Its creator may have come to its end since.
+        match Record::read(dir, id)? {
+            Some(record) => Ok(record),
+            None if lock.is_removed() => Err(self.no_such(id)),
             None => Err(Error::new(
                 Kind::State,
                 format!("container `{id}` was left half made by a killed create"),
@@ -155,7 +168,8 @@ impl Store {
     /// [`Kind::Busy`] after that time; [`Kind::NotFound`] if there is no such container.
     pub fn lock(&self, id: &str) -> Result<Lock> {
         check_id(id)?;
-        Lock::wait(&self.root.join(id), id)
+        let dir = self.root.join(id);
+        Lock::wait(Lock::open(&dir, id)?, &dir, id)
     }
 
     /// `true` if we made it, `false` if it was there.
@@ -249,12 +263,13 @@ impl Reservation {
     /// Writes the record as complete and gives up the lock: the container is created.
     ///
     /// # Errors
-    /// Any error of the file system; the id is then free again.
-    pub fn commit(mut self, mut state: State) -> Result<Record> {
+    /// Any error of the file system; the id is ours until this value goes.
+    pub fn commit(&mut self, mut state: State) -> Result<Record> {
+        let made = self.lock.as_ref().map(Lock::directory).transpose()?;
         state.complete = true;
         save(&self.dir, &state)?;
         self.lock = None;
-        Ok(Record::new(self.dir.clone(), state))
+        Ok(Record::new(self.dir.clone(), made, state))
     }
 
     /// The id.
