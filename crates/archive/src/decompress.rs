@@ -28,6 +28,8 @@ pub(crate) enum Found {
 const START: usize = 6;
 /// Bytes that go from one thread to another at once.
 const CHUNK: usize = 256 << 10;
+/// Bytes that a thread is ahead of another, so that neither waits for every chunk.
+const AHEAD: usize = 1 << 20;
 
 impl Found {
     /// What `start`, the first bytes of a stream, say.
@@ -143,7 +145,7 @@ impl<R: Read> Read for Fused<R> {
     }
 }
 
-/// Reads a stream in a thread of its own, up to a few chunks ahead of whoever reads from it.
+/// Reads a stream in a thread of its own, ahead of whoever reads from it.
 ///
 /// Dropped early, it lets the thread end at its next chunk.
 pub(crate) struct Ahead {
@@ -153,9 +155,14 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Starts reading `reader`.
-    pub(crate) fn new<R: Read + Send + 'static>(mut reader: R) -> Ahead {
-        let (sender, chunks) = sync_channel(4);
+    /// Starts reading `reader`, as far ahead as keeps both busy.
+    pub(crate) fn new<R: Read + Send + 'static>(reader: R) -> Ahead {
+        Ahead::by(AHEAD, reader)
+    }
+
+    /// Starts reading `reader`, up to about so many bytes ahead.
+    pub(crate) fn by<R: Read + Send + 'static>(bytes: usize, mut reader: R) -> Ahead {
+        let (sender, chunks) = sync_channel(bytes / CHUNK);
         std::thread::spawn(move || {
             loop {
                 let mut chunk = Vec::with_capacity(CHUNK);

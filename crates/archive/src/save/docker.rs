@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 
 use taru_content::Content;
@@ -16,6 +17,9 @@ use super::plan::{self, Item};
 use super::{MARKER, Sizes, Verified, blob, blob_path, directories, document};
 use crate::decompress::{self, Ahead, Found};
 
+/// Bytes that a layer is decompressed before it is its turn; two such are in memory.
+const EARLY: usize = 8 << 20;
+
 /// A layer to be written.
 struct Layer {
     digest: Digest,
@@ -23,6 +27,13 @@ struct Layer {
     diff_id: Digest,
     /// Bytes of its tar, if that is known.
     size: Option<u64>,
+}
+
+impl Layer {
+    /// Whether it may be decompressed while the one before it is written: gzip is what takes its time.
+    fn can_begin_early(&self) -> bool {
+        self.size.is_some() && self.compression == Compression::Gzip
+    }
 }
 
 struct Image<'a> {
@@ -104,16 +115,22 @@ fn write_layers<W: Write>(
     for layer in &layers {
         opened.push(content.open_blob(&layer.digest)?);
     }
+    // The decompressor of zstd remembers up to 32 MiB: there is one at a time.
+    let zstd = Mutex::new(());
+    let alone = |layer: &Layer| (layer.compression == Compression::Zstd).then(|| zstd.lock());
     std::thread::scope(|scope| {
         // One layer is measured while the one before it is written.
         let (sender, measured) = sync_channel::<Result<u64>>(1);
-        let (layers, opened) = (&layers, &opened);
+        let (layers, opened, alone) = (&layers, &opened, &alone);
         scope.spawn(move || {
             for (layer, (file, size)) in layers.iter().zip(opened) {
                 let size = match (layer.compression, layer.size) {
                     (Compression::None, _) => Ok(*size),
                     (_, Some(size)) => Ok(size),
-                    (compression, None) => measure(layer, compression, file),
+                    (compression, None) => {
+                        let _alone = alone(layer);
+                        measure(layer, compression, file)
+                    }
                 };
                 let failed = size.is_err();
                 if sender.send(size).is_err() || failed {
@@ -121,21 +138,30 @@ fn write_layers<W: Write>(
                 }
             }
         });
-        for layer in layers {
+        let mut next = None;
+        for (number, layer) in layers.iter().enumerate() {
             let died = || Error::new(Kind::System, "measure the layers: the thread died");
             let size = measured.recv().map_err(|_| died())??;
-            let (file, _) = content.open_blob(&layer.digest)?;
-            match layer.compression {
-                Compression::None => blob(tar, &layer.diff_id, size, file)?,
-                compression => {
-                    let plain = Ahead::new(decompress::layer(Found::Layer(compression), file)?);
-                    blob(tar, &layer.diff_id, size, plain)?;
-                }
-            }
+            let _alone = alone(layer);
+            let plain = next.take().map_or_else(|| plain(content, layer), Ok)?;
+            // A second processor begins with the next layer, unless it measures that one.
+            let following = layers.get(number + 1).filter(|following| following.can_begin_early());
+            next = following.map(|following| self::plain(content, following)).transpose()?;
+            blob(tar, &layer.diff_id, size, plain)?;
             sizes.insert(layer.diff_id.clone(), size);
         }
         Ok(sizes)
     })
+}
+
+/// A layer's tar, which is decompressed ahead of whoever reads it.
+fn plain(content: &Content, layer: &Layer) -> Result<Box<dyn Read>> {
+    let (file, _) = content.open_blob(&layer.digest)?;
+    if layer.compression == Compression::None {
+        return Ok(Box::new(file));
+    }
+    let plain = decompress::layer(Found::Layer(layer.compression), file)?;
+    Ok(Box::new(if layer.can_begin_early() { Ahead::by(EARLY, plain) } else { Ahead::new(plain) }))
 }
 
 /// Bytes of a layer's tar, which is verified.

@@ -12,7 +12,8 @@
 //! `Format::Docker` is for readers that do not: each layer's file is its diff id, as `docker save` has had it since 1.10; the
 //! configuration, and so the image's id, stays, the manifest's digest does not. Its size stands before a file in a tar, so
 //! a compressed layer whose size nobody knows (it was never unpacked here) is decompressed twice: measured by a thread that
-//! runs ahead, and written. Either way what is written is verified against the diff id.
+//! runs ahead, and written. Where sizes are known, the next layer is decompressed while one is written, up to a bound. Either
+//! way what is written is verified against the diff id.
 //!
 //! Either is the same to the byte each time: entries in one order, owned by root, of 1970.
 

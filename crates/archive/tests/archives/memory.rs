@@ -91,3 +91,42 @@ fn saving_and_loading_a_large_image_costs_no_memory() {
         assert!(peak() < before + PEAK, "{} KiB, {before} before", peak());
     });
 }
+
+#[test]
+fn saving_layers_side_by_side_costs_no_memory() {
+    in_namespaces(FRESH, || {
+        let world = World::new();
+        let size = {
+            let tar = |name: &str| {
+                let content: Vec<u8> = (0..10_000_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+                Tar::new().file(name, content, 0o644).bytes()
+            };
+            let packs = [Pack::WideZstd, Pack::WideZstd, Pack::Gzip, Pack::Gzip, Pack::WideZstd];
+            let names = ["a", "b", "c", "d", "e"];
+            let image = packs
+                .iter()
+                .zip(names)
+                .fold(Image::new(), |image, (pack, name)| image.layer_of(*pack, tar(name)));
+            let built = image.build();
+            std::fs::write(world.dir().join("in.tar"), built.oci_archive(&["a:1"])).unwrap();
+            tar("a").len() as u64
+        };
+        let lease = world.content.lease("test").unwrap();
+        let file = std::fs::File::open(world.dir().join("in.tar")).unwrap();
+        let loaded = taru_archive::load(file, &world.content, &lease).unwrap();
+        let images = [(loaded[0].names.clone(), loaded[0].descriptor.clone())];
+        forget_peak();
+        let before = peak();
+        let save = |known: Option<u64>| {
+            let mut out = std::fs::File::create(world.dir().join("out.tar")).unwrap();
+            let sizes = move |_: &_, _: &_| known;
+            taru_archive::save(&mut out, &world.content, &images, taru_archive::Format::Docker, &sizes)
+                .unwrap();
+        };
+        save(None);
+        std::fs::rename(world.dir().join("out.tar"), world.dir().join("measured.tar")).unwrap();
+        save(Some(size));
+        assert!(peak() < before + PEAK, "{} KiB, {before} before", peak());
+        world.run(&["cmp", "out.tar", "measured.tar"]);
+    });
+}

@@ -32,6 +32,8 @@ pub enum Pack {
     Gzip,
     /// zstd, level 3.
     Zstd,
+    /// zstd with a window of 32 MiB, which a decompressor has to remember.
+    WideZstd,
 }
 
 impl Pack {
@@ -48,6 +50,12 @@ impl Pack {
                 encoder.finish().expect("compress in memory")
             }
             Pack::Zstd => zstd::encode_all(bytes, 3).expect("compress in memory"),
+            Pack::WideZstd => {
+                let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("start the compressor");
+                encoder.window_log(25).expect("ask for a window");
+                encoder.write_all(bytes).expect("compress in memory");
+                encoder.finish().expect("compress in memory")
+            }
         }
     }
 
@@ -55,7 +63,7 @@ impl Pack {
         match self {
             Pack::None => "application/vnd.oci.image.layer.v1.tar",
             Pack::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-            Pack::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+            Pack::Zstd | Pack::WideZstd => "application/vnd.oci.image.layer.v1.tar+zstd",
         }
     }
 }
