@@ -181,6 +181,25 @@ fn socket_activation_is_handed_on() {
     });
 }
 
+/// sd_listen_fds(3) takes no sockets that are said to be another process's.
+#[test]
+fn socket_activation_names_the_program_itself() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "LISTEN_PID of a process that is not the first")
+        {
+            return;
+        }
+        let tell = "echo $LISTEN_FDS $((LISTEN_PID - $$))";
+        let opened = "exec 3</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"";
+        let container = sandbox.runtime().start(&sandbox.bundle().idle());
+        let exec = container.invoke_exec(&[], ["sh", "-c", tell]);
+        assert_eq!(exec.under(["/bin/sh", "-c", opened, "sh"]).output().ok().text(), "1 0");
+        let bundle = sandbox.bundle().without_namespace("pid").sh(tell);
+        let run = sandbox.runtime().invoke_run(&bundle, &[] as &[&str]);
+        assert_eq!(run.under(["/bin/sh", "-c", opened, "sh"]).output().ok().text(), "1 0");
+    });
+}
+
 #[test]
 fn socket_activation_without_sockets_is_none() {
     sandbox(|sandbox| {

@@ -53,6 +53,8 @@ pub struct Request<'a> {
     pub pidfd_socket: Option<&'a Path>,
     /// How many descriptors from 3 on it gets.
     pub preserve_fds: u32,
+    /// How many of these are sockets that the program is told of, as sd_listen_fds(3) has it.
+    pub listen_fds: u32,
 }
 
 /// What became of the process.
@@ -97,6 +99,7 @@ pub fn exec(request: &Request<'_>) -> Result<Outcome> {
     let id = &record.state.id;
     let is_created = check_status(record, request.ignore_paused)? == Status::Created;
     let (mut plan, warnings) = decide(request.process, spec)?;
+    plan.listen_fds = request.listen_fds;
     if request.console_socket.is_none() {
         plan.size = own_size().or(plan.size);
     }

@@ -53,6 +53,7 @@ pub(super) struct Bundle {
 impl Bundle {
     /// What the library is asked for.
     fn request<'a>(&'a self, store: &'a Store, settings: &'a Settings) -> Request<'a> {
+        let listen_fds = listen_fds();
         Request {
             store,
             id: &self.id,
@@ -72,8 +73,8 @@ impl Bundle {
             console_socket: self.console_socket.as_deref(),
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: self.pidfd_socket.as_deref(),
-            more_env: listen_env(),
-            preserve_fds: self.preserve_fds.saturating_add(listen_fds()),
+            listen_fds,
+            preserve_fds: self.preserve_fds.saturating_add(listen_fds),
             notify: settings.notify_socket.as_deref(),
         }
     }
@@ -84,14 +85,6 @@ impl Bundle {
 pub(super) fn listen_fds() -> u32 {
     let said = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     seal::inherited_descriptors(said)
-}
-
-/// What tells the program of them: it is the first process in its pid namespace.
-pub(super) fn listen_env() -> Vec<String> {
-    match listen_fds() {
-        0 => Vec::new(),
-        n => vec![format!("LISTEN_FDS={n}"), "LISTEN_PID=1".to_owned()],
-    }
 }
 
 /// Create a container from a bundle, ready to start

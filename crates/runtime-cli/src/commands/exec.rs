@@ -9,7 +9,7 @@ use taru_runtime::spec::{CONFIG_LIMIT, Capabilities, Process, User};
 use taru_stdx::{Context, Error, Kind, Result, parse};
 
 use crate::commands::Verb;
-use crate::commands::create::{listen_env, listen_fds, status};
+use crate::commands::create::{listen_fds, status};
 use crate::input;
 use crate::settings::Settings;
 
@@ -90,7 +90,8 @@ impl Verb for Exec {
         let store = settings.store()?;
         let target = Target::load(&store, &self.id)?;
         let process = self.to_process(&target)?;
-        let preserve_fds = self.preserve_fds.saturating_add(listen_fds());
+        let listen_fds = listen_fds();
+        let preserve_fds = self.preserve_fds.saturating_add(listen_fds);
         seal::keep_descriptors(preserve_fds)?;
         let outcome = exec::exec(&Request {
             store: &store,
@@ -103,6 +104,7 @@ impl Verb for Exec {
             pid_file: self.pid_file.as_deref(),
             pidfd_socket: self.pidfd_socket.as_deref(),
             preserve_fds,
+            listen_fds,
         })?;
         settings.warn(&outcome.warnings);
         Ok(outcome.exit.map_or(0, status))
@@ -148,7 +150,6 @@ impl Exec {
             process.selinux_label.clone_from(label);
         }
         process.no_new_privileges |= self.no_new_privs;
-        process.env.extend(listen_env());
         Ok(process)
     }
 

@@ -56,8 +56,8 @@ pub struct Request<'a> {
     pub pid_file: Option<&'a Path>,
     /// The socket that gets init's pidfd.
     pub pidfd_socket: Option<&'a Path>,
-    /// `NAME=value` beside the document's environment.
-    pub more_env: Vec<String>,
+    /// How many of `preserve_fds` are sockets that the program is told of, as sd_listen_fds(3) has it.
+    pub listen_fds: u32,
     /// How many descriptors from 3 on the program gets.
     pub preserve_fds: u32,
     /// The socket of a caller who waits for the container's readiness: `$NOTIFY_SOCKET` of sd_notify(3).
@@ -131,7 +131,7 @@ fn decide(request: &Request<'_>, stay: Stay) -> Result<Decided> {
         // Before the program runs: it may ask at once.
         plan.process.size = own_size().or(plan.process.size);
     }
-    plan.process.env.extend(request.more_env.iter().cloned());
+    plan.process.listen_fds = request.listen_fds;
     check_terminal(&plan, request, stay == Stay::Foreground)?;
     Ok(Decided { bundle, document, spec, host, plan })
 }

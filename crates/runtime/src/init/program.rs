@@ -6,7 +6,7 @@ use taru_rootdir::RootDir;
 use taru_stdx::{Error, Kind, Result};
 use taru_sys::errno;
 use taru_sys::fs::{self, Access, AtFlags, CWD};
-use taru_sys::process::Program;
+use taru_sys::process::{self, Program};
 
 use crate::plan::ProcessPlan;
 
@@ -74,12 +74,18 @@ fn check(path: &Path) -> std::result::Result<(), taru_sys::Errno> {
     fs::faccessat(CWD, path, Access::EXECUTE, AtFlags::EACCESS).map_err(|e| e.errno())
 }
 
-/// The environment, with a `HOME` from /etc/passwd if it has none, as login(1) would.
+/// The environment, with a `HOME` from /etc/passwd if it has none, as login(1) would, and with what sd_listen_fds(3) asks for: the
+/// number that this process has in its own pid namespace among it, for a program takes no sockets that are another's.
 fn environment(plan: &ProcessPlan) -> Vec<String> {
     let mut env = plan.env.clone();
     if plan.variable("HOME").is_none_or(str::is_empty) {
         env.retain(|entry| !entry.starts_with("HOME="));
         env.push(format!("HOME={}", home_of(plan.uid)));
+    }
+    if plan.listen_fds > 0 {
+        env.retain(|entry| !entry.starts_with("LISTEN_FDS=") && !entry.starts_with("LISTEN_PID="));
+        env.push(format!("LISTEN_FDS={}", plan.listen_fds));
+        env.push(format!("LISTEN_PID={}", process::getpid()));
     }
     env
 }

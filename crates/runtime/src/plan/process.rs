@@ -17,6 +17,8 @@ pub struct ProcessPlan {
     pub args: Vec<String>,
     /// `NAME=value`; the last of two with one name counts.
     pub env: Vec<String>,
+    /// How many descriptors from 3 on are sockets that the environment is to tell of; the document knows of none.
+    pub listen_fds: u32,
     /// Absolute in the container.
     pub cwd: PathBuf,
     /// User id in the container.
@@ -77,6 +79,7 @@ impl ProcessPlan {
         ProcessPlan {
             args: process.args.clone(),
             env: last_of_each_name(&process.env),
+            listen_fds: 0,
             cwd: process.cwd.clone(),
             uid: check_id("process.user.uid", process.user.uid, problems),
             gid: check_id("process.user.gid", process.user.gid, problems),
