@@ -190,6 +190,26 @@ fn a_tmpfs_has_the_mode_of_the_directory_it_covers() {
 }
 
 #[test]
+fn a_remount_changes_the_mount_and_the_file_system() {
+    sandbox(|sandbox| {
+        let line = |options: &[&str]| {
+            let bundle = sandbox.bundle().mount("/mnt", "tmpfs", "tmpfs", &["size=4m", "nosuid", "noexec"]);
+            sandbox.runtime().prints(&bundle.mount("/mnt", "tmpfs", "tmpfs", options).sh(MOUNTINFO))
+        };
+        let seen = line(&["remount", "size=64k", "nodev", "ro", "shared"]);
+        let (mount, file_system) = options_of(&seen);
+        assert!(mount.contains(&"nodev") && mount.contains(&"ro"), "{seen}");
+        assert!(file_system.contains(&"size=64k"), "{seen}");
+        if !sandbox.peer_lacks(&[Family::Crun], "the propagation of a remount") {
+            assert!(seen.contains(" shared:"), "{seen}");
+        }
+        if !sandbox.peer_lacks(&[Family::Runc, Family::Crun], "a remount that leaves the rest as it is") {
+            assert!(mount.contains(&"nosuid") && file_system.contains(&"rw"), "{seen}");
+        }
+    });
+}
+
+#[test]
 fn a_bad_file_system_option_is_refused() {
     sandbox(|sandbox| {
         let bundle = sandbox.bundle().mount("/mnt", "tmpfs", "tmpfs", &["no_such_option=1"]);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use taru_mount::{Attr, Mount, MountAttr, Options, Propagation, change};
+use taru_mount::{Attr, Mount, MountAttr, Options, Propagation, change, reconfigure};
 use taru_rootdir::RootDir;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{self, FileType, FsType, OpenFlags};
@@ -224,10 +224,25 @@ fn borrow(plan: &Plan, fstype: &str, set: Attr) -> Option<Mount> {
     Some(mount)
 }
 
+/// The file system is told its own options alone: `ro` and its like are this mount's, for the file system may be the host's.
 fn remount(root: &RootDir, mount: &MountPlan) -> Result<()> {
+    let options = &mount.options;
     let target = root.resolve(&mount.destination)?;
-    let attr = MountAttr { set: mount.options.set, clear: mount.options.clear, ..MountAttr::default() };
-    change(target.as_fd(), &attr, false).context(|| "change the mount's attributes")
+    let data = options.own_data();
+    if !data.is_empty() {
+        reconfigure(target.as_fd(), &data)?;
+    }
+    let change = |attr: MountAttr<'_>, recursive| {
+        change(target.as_fd(), &attr, recursive).context(|| "change the mount's attributes")
+    };
+    change(MountAttr { set: options.set, clear: options.clear, ..MountAttr::default() }, false)?;
+    if options.is_recursive() {
+        let (set, clear) = (options.recursive_set, options.recursive_clear);
+        change(MountAttr { set, clear, ..MountAttr::default() }, true)?;
+    }
+    options.propagation.iter().try_for_each(|(propagation, recursive)| {
+        change(MountAttr { propagation: Some(*propagation), ..MountAttr::default() }, *recursive)
+    })
 }
 
 /// The control groups as the host has them: one cgroup2, or a tmpfs with a directory a hierarchy.

@@ -120,16 +120,19 @@ fn kind(
     what: &str,
     problems: &mut Problems,
 ) -> Option<MountKind> {
+    let is_bind = mount.kind == "bind" || options.bind.is_some();
+    if let Some((word, _)) = options.own_data().first()
+        && is_bind
+    {
+        problems.invalid(format!("{what}: unknown option `{word}` for a bind mount"));
+    }
     if options.remount {
         return Some(MountKind::Remount);
     }
-    if mount.kind == "bind" || options.bind.is_some() {
+    if is_bind {
         if mount.source.as_os_str().is_empty() {
             problems.invalid(format!("{what}: a bind mount needs a source"));
             return None;
-        }
-        if let Some((word, _)) = options.own_data().first() {
-            problems.invalid(format!("{what}: unknown option `{word}` for a bind mount"));
         }
         let source = bundle.join(&mount.source);
         return Some(MountKind::Bind { source, recursive: options.bind.unwrap_or(false) });
