@@ -56,6 +56,32 @@ fn a_net_device_named_by_a_template_gets_the_first_free_name() {
 }
 
 #[test]
+fn net_devices_come_back_when_create_fails() {
+    sandbox(|sandbox| {
+        if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "linux.netDevices") {
+            return;
+        }
+        host(sandbox, &["ip", "link", "add", "ttdev0", "type", "veth", "peer", "name", "ttdev1"]).succeeds();
+        host(sandbox, &["busybox", "ip", "addr", "add", "192.0.2.7/24", "dev", "ttdev0"]).succeeds();
+        host(sandbox, &["busybox", "ip", "link", "set", "ttdev1", "up"]).succeeds();
+        let devices = json!({ "ttdev0": { "name": "inside0" }, "ttdev1": {} });
+        for hook in ["createRuntime", "createContainer"] {
+            let bundle = sandbox
+                .bundle()
+                .put("/linux/netDevices", devices.clone())
+                .put("/hooks", json!({ hook: [{ "path": "/bin/false" }] }));
+            sandbox.runtime().run(&bundle).fails_with(hook);
+            let first = host(sandbox, &["busybox", "ip", "addr", "show", "ttdev0"]).ok();
+            assert!(first.stdout.contains("192.0.2.7/24"), "{hook}: {}", first.stdout);
+            assert!(!first.stdout.contains(",UP"), "{hook}: {}", first.stdout);
+            let second = host(sandbox, &["busybox", "ip", "link", "show", "ttdev1"]).ok();
+            assert!(second.stdout.contains(",UP"), "{hook}: {}", second.stdout);
+        }
+        host(sandbox, &["busybox", "ip", "link", "del", "ttdev0"]).succeeds();
+    });
+}
+
+#[test]
 fn a_net_device_that_is_not_there_is_named() {
     sandbox(|sandbox| {
         if sandbox.peer_lacks(&[Family::Runc, Family::Crun], "linux.netDevices") {

@@ -72,6 +72,14 @@ pub fn move_devices(devices: &[Device<'_>], target: BorrowedFd<'_>) -> Result<Ve
     Ok(moved)
 }
 
+/// Moves back what [`move_devices`] moved into `target`, with the names, the addresses and the state that they had.
+///
+/// # Errors
+/// As [`move_devices`], of all devices; those that can be moved are.
+pub fn move_back(moved: &[Moved], target: BorrowedFd<'_>) -> Result<()> {
+    Mover::new(target)?.revert(moved)
+}
+
 /// Moves one device: [`move_devices`] with a list of one.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ mod uapi;
 mod wire;
 
 pub use address::{Address, Scope};
-pub use device::{Device, Moved, check_device_name, move_device, move_devices};
+pub use device::{Device, Moved, check_device_name, move_back, move_device, move_devices};
 pub use ipnet::IpNet;
 pub use link::{IpvlanMode, Link, LinkKind, MacvlanMode, NewLink, OperState, check_link_name};
 pub use route::{MAIN_TABLE, Route};

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use taru_stdx::{Context, Error, Kind, Result};
+use taru_stdx::{Context, Error, Kind, Result, Undo};
 use taru_sys::fs;
 use taru_sys::process::Child;
 
@@ -21,11 +21,17 @@ pub(super) struct Answer {
     pub warnings: Vec<String>,
 }
 
-/// Serves init until it is ready.
+/// Serves init until it is ready. What the host gives to the container meanwhile comes back by `undo`.
 ///
 /// # Errors
 /// What init fails with, or how it ended without a word; what a step of the host fails with.
-pub(super) fn converse(plan: &Plan, spec: &Spec, link: &Link, init: &Child) -> Result<Answer> {
+pub(super) fn converse(
+    plan: &Plan,
+    spec: &Spec,
+    link: &Link,
+    init: &Child,
+    undo: &mut Undo<'_>,
+) -> Result<Answer> {
     let mut answer = Answer::default();
     loop {
         let message = link
@@ -33,7 +39,7 @@ pub(super) fn converse(plan: &Plan, spec: &Spec, link: &Link, init: &Child) -> R
             .map_err(|e| ended::explain(e, "create the container: its init", init))?;
         match message {
             Message::Prepared => {
-                between(plan, spec, init)?;
+                between(plan, spec, init, undo)?;
                 link.send(&Message::Continue)?;
             }
             Message::Terminal(main) => answer.terminal = Some(main),
@@ -47,15 +53,16 @@ pub(super) fn converse(plan: &Plan, spec: &Spec, link: &Link, init: &Child) -> R
 }
 
 /// What comes between the mounts and pivot_root.
-fn between(plan: &Plan, spec: &Spec, init: &Child) -> Result<()> {
+fn between(plan: &Plan, spec: &Spec, init: &Child, undo: &mut Undo<'_>) -> Result<()> {
     let state = hooks::state_json(spec, &plan.id, "creating", Some(init.pid.0), &plan.bundle);
     let place = hooks::Place::Host(Some(&plan.bundle));
-    move_net_devices(plan, init)?;
+    move_net_devices(plan, init, undo)?;
     hooks::run("prestart", &plan.hooks.prestart, &state, place)?;
     hooks::run("createRuntime", &plan.hooks.create_runtime, &state, place)
 }
 
-fn move_net_devices(plan: &Plan, init: &Child) -> Result<()> {
+/// With the container's network namespace what is only in memory ends, a veth or a bridge: so it comes back before that.
+fn move_net_devices(plan: &Plan, init: &Child, undo: &mut Undo<'_>) -> Result<()> {
     if plan.net_devices.is_empty() {
         return Ok(());
     }
@@ -67,5 +74,7 @@ fn move_net_devices(plan: &Plan, init: &Child) -> Result<()> {
         .iter()
         .map(|(name, new_name)| taru_netlink::Device { name, new_name: new_name.as_deref() })
         .collect();
-    taru_netlink::move_devices(&devices, target.as_fd()).map(drop)
+    let moved = taru_netlink::move_devices(&devices, target.as_fd())?;
+    undo.push(move || taru_netlink::move_back(&moved, target.as_fd()));
+    Ok(())
 }

@@ -194,12 +194,14 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         hooks::poststop(&spec, &plan.id, &plan.bundle);
         Ok(())
     });
-    let answer = converse::converse(&plan, &spec, &link, &init)?;
+    let mut undo_gifts = Undo::new();
+    let answer = converse::converse(&plan, &spec, &link, &init, &mut undo_gifts)?;
     drop(stage);
     warnings.extend(answer.warnings);
     let terminal = handover::terminal(answer.terminal, console)?;
     handover::pid(&init, request.pid_file, pidfd_socket(request, &spec))?;
     let record = reservation.commit(state)?;
+    undo_gifts.commit();
     undo_scope.commit();
     undo_init.commit();
     undo_resctrl.commit();
