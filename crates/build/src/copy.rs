@@ -1,8 +1,9 @@
 //! COPY and ADD: which files of a tree go where in the layer. Nothing is executed; nothing is written but the layer.
 //!
 //! The rules are BuildKit's:
-//! * of a directory its content is copied; directories merge; one that is there keeps what it is, but for those below the
-//!   source, which become like their source;
+//! * of a directory its content is copied: what it is copied to is made anew if it is not there, whatever the source's
+//!   owner and mode; directories merge; one that is there keeps what it is, but for those below the source, which become
+//!   like their source;
 //! * a source that is a link is followed inside its tree, links below it are copied;
 //! * a destination that ends with `/` or is a directory takes the file under its own name;
 //! * links in the destination are followed inside the root; a link that a file is put over is replaced.
@@ -62,6 +63,12 @@ impl Rules<'_> {
     /// A directory that nothing in the source stands for.
     pub(crate) fn new_dir(&self) -> Entry {
         Entry::directory(0o755, self.owner.unwrap_or((0, 0)), self.now)
+    }
+
+    /// The directory that the content of another is copied to.
+    fn target_dir(&self) -> Entry {
+        let dir = self.new_dir();
+        Entry { mode: self.chmod.map_or(dir.mode, |m| m.apply(dir.mode, true)), ..dir }
     }
 
     /// An entry with content that comes from elsewhere than a tree.
@@ -193,9 +200,8 @@ pub(crate) fn copy(
         let parent = real.parent().unwrap_or(Path::new("")).to_owned();
         assembly.make_dirs(&parent, &rules.new_dir())?;
         if assembly.is_dir(&real)?.is_none() {
-            if let Some(entry) = rules.entry(tree, &what.node)? {
-                assembly.put(real.clone(), entry)?;
-            }
+            // Not the source's mode: a context that is its owner's alone would lock the image's users out.
+            assembly.put(real.clone(), rules.target_dir())?;
         } else if assembly.is_dir(&real)? == Some(false) {
             return Err(Error::invalid(format!("copy a directory to `{dest}`: it is no directory")));
         }

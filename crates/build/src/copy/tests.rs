@@ -112,6 +112,18 @@ fn files_go_where_buildkit_puts_them() {
         (&["src/b"], "/n", &["d 755 n", "f n/w.o=src/b/w.o"]),
         (&["src/b/"], "/tmp/", &["d 1777 tmp", "f tmp/w.o=src/b/w.o"]),
         (&["empty"], "/n", &["d 755 n"]),
+        // Not the directory itself: what it is copied to has a mode of its own.
+        (
+            &["src/a"],
+            "/n/m",
+            &[
+                "d 755 n",
+                "d 755 n/m",
+                "d 755 n/m/deep",
+                "f n/m/deep/z.c=src/a/deep/z.c",
+                "f n/m/y.c=src/a/y.c",
+            ],
+        ),
         (
             &["src"],
             "/n",

@@ -214,12 +214,14 @@ fn owners_modes_and_places_are_buildahs() {
                 ("FROM scratch\nWORKDIR /w/x\nCOPY a.txt .\nWORKDIR ../y\nCOPY a.txt ./b", Same),
                 ("FROM scratch\nENV D=/e\nWORKDIR $D\nCOPY a.txt ${D}/f", Same),
                 ("FROM scratch\nWORKDIR /w\nCOPY dir/one dir/two ./", Same),
+                ("FROM scratch AS a\nCOPY --chown=7:8 dir /d\nFROM scratch\nCOPY --from=a /d /e", Same),
                 (
-                    "FROM scratch AS a\nCOPY --chown=7:8 dir /d\nFROM scratch\nCOPY --from=a /d /e",
-                    Differs(
-                        "buildah makes the top directory root's",
-                        &["\"e\": \"dir 755 7:8\"", "\"e/one\": \"file 644 7:8"],
-                    ),
+                    "FROM scratch AS a\nCOPY dir /d\nFROM scratch\nCOPY --from=a /d/sub /e\nCOPY dir/sub /f",
+                    Same,
+                ),
+                (
+                    "FROM scratch\nCOPY --chmod=u=rwX,go=r dir/sub /f",
+                    Differs("octal modes only", &["\"f\": \"dir 744 0:0"]),
                 ),
                 (
                     "FROM scratch AS a\nCOPY a.txt /x\nFROM scratch AS b\nCOPY b.txt /y\nFROM scratch\nCOPY --from=0 /x /\nCOPY --from=b /y /",
