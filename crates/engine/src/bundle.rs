@@ -253,7 +253,8 @@ pub fn bounding(config: &ContainerConfig) -> Caps {
 }
 
 /// A program that is not root's has none at once, as the kernel does it at execve.
-fn capabilities(config: &ContainerConfig, is_root: bool) -> Capabilities {
+/// The capabilities of a process in the container: in force for root alone.
+pub fn capabilities(config: &ContainerConfig, is_root: bool) -> Capabilities {
     let names: Vec<String> = bounding(config).names().map(str::to_owned).collect();
     let effective = if is_root { names.clone() } else { Vec::new() };
     Capabilities { bounding: names, permitted: effective.clone(), effective, ..Capabilities::default() }

@@ -1,12 +1,17 @@
 //! A further program in a container that runs.
 
+use std::path::Path;
+
 use taru_rootdir::RootDir;
-use taru_stdx::{Error, Kind, Result};
+use taru_runtime::spec::{CONFIG, CONFIG_LIMIT, Process, User};
+use taru_stdx::fs::{Sync, read_bounded, replace};
+use taru_stdx::{Context, Error, Kind, Result};
 
 use crate::reconcile::{self, Status};
+use crate::record::Record;
 use crate::run::{self, Outcome};
 use crate::told::{self, Detail};
-use crate::{Engine, runtime, user};
+use crate::{Engine, bundle, runtime, user};
 
 /// What is to be executed.
 #[derive(Debug, Clone)]
@@ -36,7 +41,9 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
             .hint(format!("`taru start {}` starts what has ended", record.name)));
     };
     let bundle = engine.dirs.bundle(&record.id);
-    let log = bundle.join(format!("exec.{}.log", taru_sys::process::getpid()));
+    let pid = taru_sys::process::getpid();
+    let log = bundle.join(format!("exec.{pid}.log"));
+    let file = bundle.join(format!("exec.{pid}.json"));
     let mut words = engine.runtime.words(&[&"--log", &log, &"--log-format", &"json", &"exec"]);
     let mut option = |name: &str, value: &str| {
         words.push(name.into());
@@ -50,10 +57,12 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
     }
     if let Some(name) = &wanted.user {
         let user = find_user(engine, &record.id, name)?;
-        option("--user", &format!("{}:{}", user.uid, user.gid));
-        for group in &user.groups {
-            option("--additional-gids", &group.to_string());
-        }
+        let process = process_as(&record, &bundle, user, &wanted.args)?;
+        let text = serde_json::to_vec(&process)
+            .context_as(Kind::System, || format!("describe the program for `{key}`"))?;
+        replace(&file, &text, 0o600, Sync::Atomic)?;
+        words.push("--process".into());
+        words.push(file.clone().into());
     }
     if wanted.tty {
         words.push("--tty".into());
@@ -62,14 +71,41 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
         words.push("--detach".into());
     }
     words.push(record.id.clone().into());
-    words.extend(wanted.args.iter().map(Into::into));
+    if wanted.user.is_none() {
+        words.extend(wanted.args.iter().map(Into::into));
+    }
     (engine.say)(Detail::Every, &format!("execute {}", told::line(&words)));
     let done = run::follow(words, engine.report, || Ok(()));
     let failure = runtime::failure(&log);
-    // It goes with the bundle at the latest.
-    let _ = std::fs::remove_file(&log);
+    // They go with the bundle at the latest.
+    for path in [&log, &file] {
+        let _ = std::fs::remove_file(path);
+    }
     let status = done?;
     Ok(failure.map_or(Outcome::Exited(status), |e| Outcome::Refused(e.kind())))
+}
+
+/// The container's own process, but that `user` executes `args`: not with the groups, capabilities and home of whom the container
+/// runs as. Root of a container that an ordinary user runs in may do what root may.
+fn process_as(record: &Record, bundle: &Path, user: user::User, args: &[String]) -> Result<Process> {
+    #[derive(serde::Deserialize)]
+    struct Document {
+        process: Process,
+    }
+    let path = bundle.join(CONFIG);
+    let Document { mut process } = serde_json::from_slice(&read_bounded(&path, CONFIG_LIMIT)?)
+        .context_as(Kind::State, || format!("parse `{}`", path.display()))?;
+    if let Ok(config) = &record.config {
+        process.capabilities = Some(bundle::capabilities(config, user.uid == 0));
+        if !config.env.iter().any(|variable| variable.starts_with("HOME=")) {
+            process.env.retain(|variable| !variable.starts_with("HOME="));
+            process.env.push(format!("HOME={}", user.home));
+        }
+    }
+    process.terminal = false;
+    process.args = args.to_vec();
+    process.user = User { uid: user.uid, gid: user.gid, additional_gids: user.groups, ..process.user };
+    Ok(process)
 }
 
 /// Looks a user up in the files that the container has now.

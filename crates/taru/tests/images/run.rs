@@ -129,6 +129,40 @@ fn a_user_is_found_in_the_image() {
 }
 
 #[test]
+fn who_is_asked_for_executes_with_the_rights_and_the_home_of_that_user_alone() {
+    sandbox(|sandbox| {
+        let taru = Taru::new(sandbox);
+        let users = Tar::new()
+            .file("etc/passwd", "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:\nother:x:7:7::/o:\n", 0o644)
+            .file("etc/group", "root:x:0:\nweb:x:33:\nmore:x:44:web\nother:x:7:\n", 0o644);
+        let named = app("x").layer(users).config(|c| c["config"]["User"] = json!("web")).build();
+        load(&taru, named.oci_archive(&["docker.io/library/named:1"]));
+        taru.taru("run -d --name w named:1 sleep 1000").succeeds();
+        let of = |user: &str, script: &str| {
+            taru.invoke_words(&["exec", "-u", user, "w", "sh", "-c", script]).output().ok().stdout
+        };
+        for (user, ids) in [
+            ("root", "uid=0(root) gid=0(root)\n/root\n"),
+            ("web", "uid=33(web) gid=33(web) groups=44(more)\n/srv\n"),
+            ("other", "uid=7(other) gid=7(other)\n/o\n"),
+            ("7:44", "uid=7(other) gid=44(more)\n/o\n"),
+            ("9", "uid=9 gid=0(root)\n/\n"),
+        ] {
+            assert_eq!(of(user, "id; echo $HOME"), ids, "{user}");
+        }
+        // Root may what root of a container may, whoever the container runs as; nobody else may.
+        assert_eq!(of("0", "touch /f && chown 7 /f && stat -c %u /f"), "7\n");
+        for user in ["web", "other"] {
+            assert_eq!(of(user, "grep CapEff /proc/self/status"), "CapEff:\t0000000000000000\n");
+        }
+        let words = ["exec", "-u", "root", "-w", "/tmp", "-e", "HOME=/h", "w", "sh", "-c", "pwd; echo $HOME"];
+        assert_eq!(taru.invoke_words(&words).output().ok().stdout, "/tmp\n/h\n");
+        taru.taru("rm -f w").succeeds();
+        taru.clear();
+    });
+}
+
+#[test]
 fn a_container_keeps_what_it_wrote_and_the_image_does_not() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {
