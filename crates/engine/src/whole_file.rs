@@ -12,7 +12,7 @@ use taru_stdx::{Context, Result, Undo};
 use taru_sys::fs::{self, AtFlags, OpenFlags};
 
 /// Has `fill` write a file that is there as a whole, and durable, or not at all; what is no regular file (a device,
-/// a FIFO) is written to as it is. Until it is whole it has no name, where the file system can do that: whatever kills
+/// a FIFO) is written to as it is, and a link leads to what is written. Until it is whole it has no name, where the file system can do that: whatever kills
 /// this process, nothing is left of it.
 ///
 /// # Errors
@@ -23,6 +23,12 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<
         let mut file = OpenOptions::new().write(true).open(path).context(what)?;
         return fill(&mut file);
     }
+    // The file that a link leads to is replaced, not the link: `/dev/stdout` is one.
+    let real = match path.is_symlink() {
+        true => Some(path.canonicalize().context(what)?),
+        false => None,
+    };
+    let path = real.as_deref().unwrap_or(path);
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut undo = Undo::new();
     let mut remove_later = |temporary: &Path| {
@@ -84,6 +90,14 @@ mod tests {
         let failed = write(&path, |_| Err(taru_stdx::Error::invalid("no")));
         assert_eq!(failed.unwrap_err().to_string(), "no");
         assert_eq!(names(), ["f"]);
+        // A link stays one; what it leads to is replaced, and made only where it can be.
+        let link = dir.join("link");
+        std::os::unix::fs::symlink("f", &link).unwrap();
+        write(&link, |file| file.write_all(b"led").context(|| "write")).unwrap();
+        assert_eq!((std::fs::read(&path).unwrap(), link.is_symlink()), (b"led".to_vec(), true));
+        std::fs::remove_file(&path).unwrap();
+        write(&link, |_| Ok(())).unwrap_err();
+        assert_eq!(names(), ["link"]);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

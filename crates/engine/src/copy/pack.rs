@@ -48,6 +48,15 @@ pub fn pack(root: &RootDir, path: &Path, at: &Path, follow: bool, what: What, to
     };
     let opened = opened.context(context)?;
     let stat = stat(opened.as_fd(), Path::new("")).context(context)?;
+    // Left out of a directory, but nothing would come of it alone.
+    if !what.devices
+        && !matches!(stat.file_type(), FileType::Directory | FileType::Regular | FileType::Symlink)
+    {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("copy `{}`: it is neither a file nor a directory", path.display()),
+        ));
+    }
     let mut builder = tar::Builder::new(to);
     builder.sparse(false);
     let mut packer = Packer { builder, what, start: stat.mount_id, links: HashMap::new(), left_out: 0 };

@@ -3,7 +3,8 @@
 //! | what comes | the destination | it becomes |
 //! |---|---|---|
 //! | a file | is a directory | DESTINATION/NAME |
-//! | a file | is a file, or nothing | DESTINATION |
+//! | a file | is a file, or nothing | DESTINATION, where a link that it is leads |
+//! | a file | is a device, a FIFO, a socket | an error |
 //! | a directory | is a directory | DESTINATION/NAME, or with `/.` behind the source its content in DESTINATION |
 //! | a directory | is nothing | DESTINATION |
 //! | a directory | is a file | an error |
@@ -75,9 +76,19 @@ fn place<R: Read>(archive: &mut tar::Archive<R>, target: &Target) -> Result<()> 
         if wants_dir && !is_dir {
             return Err(Error::new(Kind::NotFound, format!("{}: no such directory", what())));
         }
-        let path = if is_dir { target.path.join(&target.name) } else { target.path.clone() };
-        if path.is_dir() {
-            return Err(Error::invalid(format!("{}: `{}` is a directory", what(), path.display())));
+        let path = if is_dir { target.path.join(&target.name) } else { followed(&target.path) };
+        match std::fs::metadata(&path) {
+            Ok(there) if there.is_dir() => {
+                return Err(Error::invalid(format!("{}: `{}` is a directory", what(), path.display())));
+            }
+            // The file would take its place: of /dev/null, for all of this host.
+            Ok(there) if !there.is_file() => {
+                let text = format!("{}: `{}` is neither a file nor a directory", what(), path.display());
+                return Err(
+                    Error::invalid(text).hint("`-` as the destination writes a tar to standard output")
+                );
+            }
+            _ => {}
         }
         return first.unpack(&path).context(what).map(drop);
     }
@@ -117,6 +128,18 @@ fn place<R: Read>(archive: &mut tar::Archive<R>, target: &Target) -> Result<()> 
         unpack(&mut entry, &root).context(what)?;
     }
     Ok(())
+}
+
+/// Where `path` leads, through links, as cp(1) goes: the file at their end is replaced.
+fn followed(path: &Path) -> PathBuf {
+    /// As many links as the kernel follows.
+    const MOST: usize = 40;
+    let mut at = path.to_owned();
+    for _ in 0..MOST {
+        let Ok(link) = std::fs::read_link(&at) else { break };
+        at = at.parent().unwrap_or(Path::new("")).join(link);
+    }
+    at
 }
 
 /// Unpacks a tar of whoever wrote it into the directory `path` (`-` as the source).

@@ -1,10 +1,12 @@
 //! `taru build`: an image from a Dockerfile.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use taru_build::options::{CacheFrom, CacheTo, Context, Dockerfile, Named, Network, Options, Output, Secret};
+use taru_engine::whole_file;
 use taru_oci::{Platform, Reference};
 use taru_stdx::parse::comma_separated;
 use taru_stdx::time::SOURCE_DATE_EPOCH;
@@ -126,8 +128,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     progress.end();
     let built = built?;
     if let Some(path) = &args.iidfile {
-        let text = built.id.to_string();
-        taru_stdx::fs::replace(path, text.as_bytes(), 0o644, taru_stdx::fs::Sync::Durable)?;
+        whole_file::write(path, |file| {
+            file.write_all(built.id.to_string().as_bytes()).context(|| format!("write `{}`", path.display()))
+        })?;
     }
     // An archive that went to the standard output is all that stands there.
     let is_taken = options
@@ -382,6 +385,12 @@ fn output_of(text: &str) -> Result<Output> {
         (Some("tar"), dest) => Ok(Output::Tar(dest)),
         (Some("local"), Some(dir)) => Ok(Output::Local(dir)),
         (Some("image"), None) => Ok(Output::Image),
+        (Some("local"), None) => Err(Error::invalid(format!("make the output `{text}`: no key `dest`"))
+            .hint("type=local,dest=DIRECTORY")),
+        (Some("registry"), _) => {
+            Err(Error::new(Kind::Unsupported, format!("make the output `{text}`: a build sends nothing"))
+                .hint("taru build -t NAME ... && taru push NAME"))
+        }
         _ => {
             Err(Error::new(Kind::Unsupported, format!("make the output `{text}`: no output of such a kind"))
                 .hint("type=docker, oci or tar with dest=FILE; type=local,dest=DIRECTORY; type=image"))

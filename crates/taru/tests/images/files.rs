@@ -2,7 +2,7 @@
 //! them out of the container (T22, T40-T42 of docs/security.md).
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -37,7 +37,12 @@ fn listed(tar: &Path) -> Vec<String> {
 fn files_are_copied_out_and_in_by_the_rules_of_cp() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {
-            start(taru, "", "mkdir -p /d/e; echo q >/d/e/f; ln -s /etc/passwd /d/l; echo v >/data/v");
+            start(
+                taru,
+                "",
+                "mkdir -p /d/e; echo q >/d/e/f; ln -s /etc/passwd /d/l; echo v >/data/v; ln -s mine /tmp/link; \
+                 mkfifo /tmp/fifo 2>/dev/null || /bin/busybox mkfifo /tmp/fifo",
+            );
             let dir = taru.dir();
             taru.taru("cp w:/word .").succeeds();
             assert_eq!(fs::read_to_string(dir.join("word")).unwrap(), "files\n");
@@ -67,7 +72,24 @@ fn files_are_copied_out_and_in_by_the_rules_of_cp() {
             taru.invoke("cp - w:/tmp").stdin(fs::read(&tar).unwrap()).output().succeeds();
             assert_eq!(taru.taru("exec w cat /tmp/d/e/f").ok().stdout, "q\n");
 
+            // At the destination a link leads to what is replaced; what is no file is not.
+            symlink("renamed", dir.join("link")).unwrap();
+            symlink("made", dir.join("dangling")).unwrap();
+            for (link, made) in [("link", "renamed"), ("dangling", "made")] {
+                taru.taru(&format!("cp w:/d/e/f {link}")).succeeds();
+                assert_eq!(fs::read_to_string(dir.join(made)).unwrap(), "q\n");
+                assert!(dir.join(link).is_symlink());
+            }
+            taru.taru("cp renamed w:/tmp/link").succeeds();
+            assert_eq!(taru.taru("exec w cat /tmp/mine").ok().stdout, "q\n");
+            let made = Command::new("mkfifo").arg(dir.join("fifo")).status().unwrap();
+            assert!(made.success());
+
             for (line, words) in [
+                ("cp w:/word fifo", "`fifo` is neither a file nor a directory"),
+                ("cp mine w:/tmp/fifo", "`/tmp/fifo` is neither a file nor a directory"),
+                ("cp w:/tmp/fifo got", "copy `/tmp/fifo`: it is neither a file nor a directory"),
+                ("cp fifo w:/tmp/got", "it is neither a file nor a directory"),
                 ("cp w:/nothing .", "copy `/nothing`"),
                 ("cp nothing w:/tmp", "/nothing`: No such file or directory"),
                 ("cp mine w:/nowhere/", "no such directory"),
