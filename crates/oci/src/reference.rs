@@ -116,7 +116,11 @@ impl FromStr for Reference {
         // index.docker.io is what Docker's configuration files call it.
         let registry = if registry == "index.docker.io" { DEFAULT_REGISTRY } else { registry };
         if !is_host(registry) {
-            return Err(bad("the registry is not HOST[:PORT]"));
+            let e = bad("the registry is not HOST[:PORT]");
+            return Err(match text.split_once("://") {
+                Some((scheme, _)) => e.hint(format!("leave out `{scheme}://`")),
+                None => e,
+            });
         }
         let (path, tag) = match path.rsplit_once(':') {
             Some((path, tag)) => (path, Some(tag)),

@@ -266,13 +266,13 @@ impl Shared {
                 let refusal = refusal_of(&who, response);
                 self.grants.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
                 if is_fresh || challenges.is_empty() {
-                    return Err(with_login_hint(refusal, endpoint));
+                    return Err(with_login_hint(refusal, endpoint, call));
                 }
                 match self.grant(endpoint, &own, reach, &challenges, call)? {
                     Some(grant) => {
                         self.grants.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), grant);
                     }
-                    None => return Err(with_login_hint(refusal, endpoint)),
+                    None => return Err(with_login_hint(refusal, endpoint, call)),
                 }
                 is_fresh = true;
                 continue;
@@ -390,7 +390,8 @@ impl Shared {
         let status = response.head.status;
         if !(200..300).contains(&status) {
             let fault = refusal_of(&host, response);
-            let fault = if status == 401 || status == 403 { with_login_hint(fault, endpoint) } else { fault };
+            let fault =
+                if status == 401 || status == 403 { with_login_hint(fault, endpoint, call) } else { fault };
             return Err(within(fault));
         }
         let bytes = response
@@ -424,7 +425,11 @@ pub(crate) fn refused(host: &str, response: Response) -> Fault {
     Fault { again, status: Some(status), ..Fault::last(error) }
 }
 
-fn with_login_hint(fault: Fault, endpoint: &Endpoint) -> Fault {
-    let hint = format!("if it exists and is not public: taru login {}", endpoint.registry);
+fn with_login_hint(fault: Fault, endpoint: &Endpoint, call: &Call) -> Fault {
+    let hint = match call.credentials {
+        // Somebody is logging in.
+        Some(_) => "check the user and the password".to_owned(),
+        None => format!("if it exists and is not public: taru login {}", endpoint.registry),
+    };
     Fault { error: fault.error.hint(hint), ..fault }
 }

@@ -15,6 +15,8 @@ use super::{Loaded, docker, names};
 use crate::decompress::{self, Found};
 use crate::{pack, path, tree};
 
+/// What somebody wants who loads a whole root.
+const ROOT: &str = "the tar of a root file system is imported, not loaded";
 /// How many links lead to a file at most.
 const LINKS: usize = 8;
 /// How many blobs are synced to disk while the next is read.
@@ -103,13 +105,14 @@ impl<'a> Entries<'a> {
                     Some(item) => item,
                     None => continue,
                 },
-                EntryKind::Symlink { target } => Item::Link(path::relative(&path, target).context(what)?),
+                EntryKind::Symlink { target } => {
+                    let target = path::relative(&path, target).context(what);
+                    Item::Link(target.map_err(|e| e.hint(ROOT))?)
+                }
                 EntryKind::Link { target } => Item::Link(path::normal(target).context(what)?),
                 _ => {
-                    return Err(Error::invalid(format!(
-                        "{}: an archive of images has no such files",
-                        what()
-                    )));
+                    let text = format!("{}: an archive of images has no such files", what());
+                    return Err(Error::invalid(text).hint(ROOT));
                 }
             };
             self.insert(path, item)?;
@@ -165,7 +168,7 @@ impl<'a> Entries<'a> {
         if entry.stored() > limits::CONFIG {
             let text =
                 format!("{}: {} bytes, and no layer; at most {}", what(), entry.stored(), limits::CONFIG);
-            return Err(Error::new(Kind::Limit, text));
+            return Err(Error::new(Kind::Limit, text).hint(ROOT));
         }
         self.documents += entry.stored();
         if self.documents > limits::ARCHIVE_DOCUMENTS {
@@ -293,7 +296,7 @@ impl<'a> Entries<'a> {
             )),
             (false, false) => {
                 Err(Error::invalid("load the archive: it has no `manifest.json` and no `index.json`")
-                    .hint("the tar of a root file system is imported, not loaded"))
+                    .hint(ROOT))
             }
         }
     }

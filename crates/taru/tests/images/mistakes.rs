@@ -1,5 +1,6 @@
 //! The commonest mistakes with images: what is said, to the letter.
 
+use taru_testkit::image::Tar;
 use taru_testkit::registry::{Options, Registry};
 use taru_testkit::sandbox;
 
@@ -26,6 +27,8 @@ fn messages_are_of_use() {
             publish(sandbox, &registry, &app("x").build(), &format!("debian:{tag}"));
         }
         let taru = Taru::new(sandbox);
+        let root = Tar::new().symlink("awk", "/usr/bin/mawk");
+        std::fs::write(taru.dir().join("root.tar"), root.bytes()).unwrap();
         let mut all = String::new();
         let mut case = |what: &str, text: String| all.push_str(&format!("# {what}\n{text}\n"));
         for (what, line) in [
@@ -39,6 +42,8 @@ fn messages_are_of_use() {
             ("never pulled", "run --pull never nosuch".to_owned()),
             ("a platform that is none", "pull --platform linux/amd64/v2/x debian".to_owned()),
             ("load nothing", "load -i nosuch.tar".to_owned()),
+            ("load a root file system", "load -i root.tar".to_owned()),
+            ("a transport of skopeo", "pull docker://quay.io/debian".to_owned()),
             ("save nothing", "save -o x.tar nosuch".to_owned()),
             ("a password and nobody to ask", "login -u me REGISTRY.example".to_owned()),
         ] {

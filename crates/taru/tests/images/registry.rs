@@ -80,6 +80,7 @@ fn login_keeps_what_the_registry_accepts_and_logout_forgets_it() {
             };
             let wrong = login("-u me --password-stdin", "wrong\n");
             wrong.fails_with("401");
+            wrong.fails_with("hint: check the user and the password\n");
             assert!(!wrong.stderr.contains("wrong\n") && !file.exists());
             login("-u me --password-stdin", "").fails_with("the user or the password is empty");
             login("--password-stdin", "secret word").fails_with("no user is given");
