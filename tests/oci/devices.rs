@@ -177,6 +177,21 @@ fn nodes_may_be_made_and_not_opened() {
     });
 }
 
+/// As runc and crun have it: programs for private networks make the node by themselves.
+#[test]
+fn tun_may_be_made_and_opened() {
+    sandbox(|sandbox| {
+        let bundle = sandbox
+            .bundle()
+            .writable()
+            .capabilities(&["CAP_MKNOD"])
+            .sh("mknod /tun c 10 200 && (exec < /tun) && echo opened");
+        let output = sandbox.runtime().run(&bundle);
+        // Where the kernel has no such driver that is what is said.
+        assert!(output.stdout == "opened\n" || output.stderr.contains("No such device"), "{output:?}");
+    });
+}
+
 #[test]
 fn wildcards_of_the_device_cgroup() {
     sandbox(|sandbox| {

@@ -52,8 +52,10 @@ pub(super) fn default_devices() -> Vec<Rule> {
         access: Access::parse(access).unwrap_or(Access::ALL),
     };
     let mut rules = vec![rule(DeviceKind::Char, None, None, "m"), rule(DeviceKind::Block, None, None, "m")];
-    // null, zero, full, random, urandom, tty, console, ptmx, and the pseudo-terminals.
-    for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)] {
+    // null, zero, full, random, urandom, tty, console, ptmx, /dev/net/tun, and the pseudo-terminals. tun is not one of
+    // the specification's, but programs for private networks make it, as runc and crun allow; what it does
+    // takes CAP_NET_ADMIN over the network.
+    for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200)] {
         rules.push(rule(DeviceKind::Char, Some(major), Some(minor), "rwm"));
     }
     rules.push(rule(DeviceKind::Char, Some(136), None, "rwm"));
