@@ -1,6 +1,7 @@
 //! What is printed for programs: `state`, `list`, `ps`, `events`, `features`, `spec`, errors as JSON.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use taru_testkit::{Container, Family, Output, eventually, sandbox};
@@ -119,6 +120,12 @@ fn events_stats_are_one_json_object() {
         assert!(stats["data"]["memory"]["usage"]["usage"].as_u64().is_some_and(|bytes| bytes > 0), "{stats}");
         assert!(stats["data"]["pids"]["current"].as_u64().is_some_and(|pids| pids >= 1), "{stats}");
         assert!(stats["data"]["cpu"]["usage"]["total"].as_u64().is_some(), "{stats}");
+        // v2 has none of these files.
+        if Path::new("/sys/fs/cgroup/cpuset").is_dir() {
+            let cpuset = &stats["data"]["cpuset"];
+            assert_eq!(cpuset["sched_load_balance"], 1, "{stats}");
+            assert_eq!(cpuset["sched_relax_domain_level"], -1, "{stats}");
+        }
     });
 }
 
@@ -218,14 +225,14 @@ fn spec_writes_a_configuration_that_runs() {
         spec["process"]["terminal"] = json!(false);
         spec["process"]["args"] = json!(["/bin/echo", "ran"]);
         fs::write(&config, spec.to_string()).expect("write config.json");
-        let run = |program: &std::path::Path| {
+        let run = |program: &Path| {
             let id = sandbox.runtime().fresh_id();
             let root = sandbox.dir().join("spec-root");
             let line = sandbox.runtime().beside([program]).arg("--root").arg(root).arg("run");
             line.arg("--bundle").arg(bundle.dir()).arg(id).output().ok().text().to_owned()
         };
         assert_eq!(run(sandbox.runtime().program()), "ran");
-        for peer in ["/usr/bin/runc", "/usr/sbin/runc"].map(std::path::Path::new) {
+        for peer in ["/usr/bin/runc", "/usr/sbin/runc"].map(Path::new) {
             if peer.exists() {
                 assert_eq!(run(peer), "ran");
             }

@@ -62,6 +62,8 @@ pub struct CpusetStats {
     pub cpus: String,
     /// Memory nodes.
     pub mems: String,
+    /// The switches beside them, by their names without `cpuset.` (v1).
+    pub switches: BTreeMap<String, i64>,
 }
 
 /// A usage with its highest value, its limit, and how often the limit was met.

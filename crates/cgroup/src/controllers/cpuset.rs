@@ -1,5 +1,7 @@
 //! `cpuset`: which CPUs and memory nodes. The files are the same in both versions.
 
+use std::collections::BTreeMap;
+
 use taru_stdx::{Error, Result};
 
 use super::files::read;
@@ -25,6 +27,19 @@ fn check(file: &str, list: &str) -> Result<()> {
         .hint("a list is as `0-2,7`"))
 }
 
+/// The files of v1 that hold one number.
+const SWITCHES: [&str; 9] = [
+    "cpu_exclusive",
+    "mem_exclusive",
+    "mem_hardwall",
+    "memory_migrate",
+    "memory_pressure",
+    "memory_spread_page",
+    "memory_spread_slab",
+    "sched_load_balance",
+    "sched_relax_domain_level",
+];
+
 pub(super) fn stats(dir: &Dir) -> Result<CpusetStats> {
     // v1 has `effective_cpus`, v2 `cpus.effective`.
     let list = |v2: &str, v1: &str| -> Result<String> {
@@ -34,9 +49,17 @@ pub(super) fn stats(dir: &Dir) -> Result<CpusetStats> {
         };
         Ok(text.trim().to_owned())
     };
+    let mut switches = BTreeMap::new();
+    for name in SWITCHES {
+        let text = dir.read_if_there(&format!("cpuset.{name}"))?;
+        if let Some(number) = text.and_then(|text| text.trim().parse().ok()) {
+            switches.insert(name.to_owned(), number);
+        }
+    }
     Ok(CpusetStats {
         cpus: list("cpuset.cpus.effective", "cpuset.effective_cpus")?,
         mems: list("cpuset.mems.effective", "cpuset.effective_mems")?,
+        switches,
     })
 }
 

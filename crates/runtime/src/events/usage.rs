@@ -95,6 +95,9 @@ pub struct Cpuset {
     pub cpus: Vec<u16>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mems: Vec<u16>,
+    /// `cpu_exclusive` and the others of v1.
+    #[serde(flatten)]
+    pub switches: BTreeMap<String, i64>,
 }
 
 /// Memory in bytes.
@@ -210,7 +213,11 @@ impl From<&taru_cgroup::Stats> for Stats {
                 },
                 psi: psi(cpu.pressure.as_ref()),
             },
-            cpuset: Cpuset { cpus: numbers(&stats.cpuset.cpus), mems: numbers(&stats.cpuset.mems) },
+            cpuset: Cpuset {
+                cpus: numbers(&stats.cpuset.cpus),
+                mems: numbers(&stats.cpuset.mems),
+                switches: stats.cpuset.switches.clone(),
+            },
             memory: memory(&stats.memory),
             pids: Pids { current: stats.pids.current, limit: stats.pids.limit },
             blkio: Blkio {
