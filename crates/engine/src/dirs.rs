@@ -1,11 +1,14 @@
 //! Where the state lies.
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use taru_stdx::fs::make_dir;
 use taru_stdx::{Context, Error, Result};
 
-/// The permission bits of every directory of the tree.
+/// The permission bits of every directory of the tree: to a container of root's, whose users are others, the way to its
+/// root leads through them.
 const MODE: u32 = 0o711;
 
 /// The directories of one state tree, drawn in [`crate`].
@@ -79,11 +82,26 @@ impl Dirs {
 /// # Errors
 /// Any error of the file system, with the path.
 pub fn ensure(dir: &Path) -> Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(MODE)
-        .create(dir)
-        .context(|| format!("make the directory `{}`", dir.display()))
+    ensure_mode(dir, MODE)
+}
+
+/// As [`ensure`], but `dir` itself gets `mode`.
+///
+/// # Errors
+/// Any error of the file system, with the path.
+pub(crate) fn ensure_mode(dir: &Path, mode: u32) -> Result<()> {
+    let mut made = make_dir(dir, mode);
+    if let Err(e) = &made
+        && e.kind() == ErrorKind::NotFound
+        && let Some(parent) = dir.parent()
+    {
+        ensure(parent)?;
+        made = make_dir(dir, mode);
+    }
+    match made {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        made => made.context(|| format!("make the directory `{}`", dir.display())),
+    }
 }
 
 /// Lets others through `dir`, which exists, if whoever made it did not.
@@ -106,9 +124,9 @@ pub(crate) fn open_up(dir: &Path) -> Result<()> {
 pub fn remove(dir: &Path) -> Result<()> {
     let what = || format!("remove the directory `{}`", dir.display());
     match std::fs::remove_dir_all(dir) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         // A directory that its owner may not read: a container made it so, or overlay, whose work directory is so.
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
             open_all(dir).context(what)?;
             std::fs::remove_dir_all(dir).context(what)
         }

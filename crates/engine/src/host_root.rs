@@ -16,6 +16,7 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use taru_stdx::fs::make_dir;
 use taru_stdx::{Context, Result, Undo};
 
 use crate::dirs;
@@ -106,9 +107,7 @@ pub fn prepare(parent: &Path, owner: (u32, u32), etc: PathBuf) -> Result<HostRoo
 
 fn fill(root: &Path, owner: (u32, u32), binds: &[PathBuf], links: &[(&str, PathBuf)]) -> std::io::Result<()> {
     let make = |path: &Path, mode: u32| -> std::io::Result<()> {
-        std::fs::create_dir(path)?;
-        // Not by mkdir's mode: the umask would take part of it.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        make_dir(path, mode)?;
         chown(path, Some(owner.0), Some(owner.1))
     };
     make(root, 0o755)?;
@@ -136,8 +135,7 @@ fn fill(root: &Path, owner: (u32, u32), binds: &[PathBuf], links: &[(&str, PathB
 /// Any error of the file system, with the path.
 pub(crate) fn etc_layer(dir: &Path, hostname: &str, owner: (u32, u32)) -> Result<()> {
     let write = || -> std::io::Result<()> {
-        std::fs::create_dir(dir)?;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))?;
+        make_dir(dir, 0o755)?;
         chown(dir, Some(owner.0), Some(owner.1))?;
         let hosts = format!(
             "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t{hostname}\n"

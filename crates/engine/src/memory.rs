@@ -1,9 +1,9 @@
 //! What must reach no disk, above all the secrets of a build: where file systems are that lie in memory.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use taru_rootdir::RootDir;
+use taru_stdx::fs::make_dir;
 use taru_stdx::{Context, Error, Kind, Result};
 use taru_sys::fs::{FsType, fstatfs};
 
@@ -31,8 +31,7 @@ pub(crate) fn dir(engine: &Engine, id: &str) -> Result<PathBuf> {
     let own = bundle.join("step");
     let dirs = std::iter::once((bundle, own)).chain(others(engine, id));
     for (parent, dir) in dirs {
-        let is_made = is_volatile(&parent).unwrap_or(false)
-            && std::fs::DirBuilder::new().mode(0o711).create(&dir).is_ok();
+        let is_made = is_volatile(&parent).unwrap_or(false) && make_dir(&dir, 0o711).is_ok();
         if is_made {
             return Ok(dir);
         }

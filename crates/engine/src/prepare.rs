@@ -97,7 +97,8 @@ pub(crate) fn fill(
     if config.keep && tree.is_none() {
         for name in ["upper", "work", "etc/upper", "etc/work"] {
             let path = kept.join(name);
-            dirs::ensure(&path)?;
+            // The upper ones' modes are those of `/` and `/etc` in the container.
+            dirs::ensure_mode(&path, 0o755)?;
             let (uid, gid) = maps.root();
             chown(&path, Some(uid), Some(gid))
                 .context(|| format!("give `{}` to {uid}:{gid}", path.display()))?;

@@ -15,13 +15,12 @@
 //!   locks/sha256-HEX       held while a layer and those above it are unpacked, so that it is done once
 //! ```
 
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use taru_oci::Digest;
-use taru_stdx::fs::{Sync, read_bounded, replace};
+use taru_stdx::fs::{Sync, make_dir, read_bounded, replace};
 use taru_stdx::{Context, Error, Result};
 
 pub(crate) const LAYERS: &str = "layers";
@@ -80,7 +79,7 @@ pub(crate) fn digest_of(name: &str) -> Option<Digest> {
 
 /// Makes `dir` with `mode` where it is not there.
 pub(crate) fn ensure(dir: &Path, mode: u32) -> Result<()> {
-    match DirBuilder::new().mode(mode).create(dir) {
+    match make_dir(dir, mode) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         made => made.context(|| format!("make the directory `{}`", dir.display())),
     }

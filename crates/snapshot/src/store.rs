@@ -90,7 +90,10 @@ impl Snapshots {
         if is_new {
             driver.require(dir, matches!(ids, Ids::Host))?;
         }
-        fs::create_dir_all(dir).context(|| format!("make the directory `{}`", dir.display()))?;
+        if let Some(parent) = dir.parent() {
+            fs::create_dir_all(parent).context(|| format!("make the directory `{}`", parent.display()))?;
+        }
+        ensure(dir, 0o755)?;
         for (name, mode) in [(LAYERS, 0o700), (ROOTS, 0o711), (STAGING, 0o700), (LOCKS, 0o700)] {
             ensure(&dir.join(name), mode)?;
         }

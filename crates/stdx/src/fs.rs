@@ -1,11 +1,21 @@
-//! Files that are replaced as a whole or not at all.
+//! Files that are replaced as a whole or not at all, and directories whose mode no umask changes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::{Context, Error, Kind, Result};
+
+/// Makes the directory `path` with exactly the permission bits `mode`: mkdir(2) alone leaves out those that the umask of
+/// whoever started this process has.
+///
+/// # Errors
+/// Any error of mkdir(2).
+pub fn make_dir(path: &Path, mode: u32) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().mode(mode).create(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
 
 /// How far [`replace`] goes before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -111,6 +111,8 @@ pub(crate) fn main(init: Init<'_>) -> ! {
 /// `hearer` is who is told of a failure: the host process, and after the word to start whoever gave it.
 fn run(init: Init<'_>, hearer: &mut Option<OwnedFd>) -> Result<Infallible> {
     init.close_others()?;
+    // What is missing in the container is made for its users, whatever whoever called the runtime keeps from others.
+    process::umask(0o022);
     *hearer = init.link.as_fd().try_clone_to_owned().ok();
     let Init { plan, spec, link, joins, sources, root_sources, nodes, room, gate, .. } = init;
     arrive(&link, None)?;

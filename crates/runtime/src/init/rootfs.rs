@@ -29,7 +29,12 @@ pub(crate) fn mount(plan: &Plan, mut prepared: Vec<Mount>) -> Result<RootDir> {
     let root = &plan.root;
     cut_propagation(plan)?;
     let what = || format!("mount the root `{}`", root.path.display());
-    let dir = RootDir::open(&root.path)?;
+    let dir = RootDir::open(&root.path).map_err(|e| match e.kind() {
+        Kind::Permission if plan.namespaces.has(Namespaces::USER) => {
+            e.hint("in a user namespace its users are others outside, who need `x` on every directory above")
+        }
+        _ => e,
+    })?;
     let attached = match &root.overlay {
         Some(overlay) => {
             let in_userns = plan.namespaces.has(Namespaces::USER);

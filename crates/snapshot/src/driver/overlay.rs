@@ -1,9 +1,10 @@
 //! The kernel's overlay: a layer is the tree of its own changes, a container two directories.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use taru_stdx::fs::make_dir;
 use taru_stdx::{Context, Error, Result};
 use taru_sys::fs::{AtFlags, CWD, utimensat};
 
@@ -34,7 +35,7 @@ impl Driver for Overlay {
         let what = || format!("prepare `{}`", dir.display());
         for (name, mode) in [(UPPER, 0o755), (WORK, 0o700)] {
             let path = dir.join(name);
-            DirBuilder::new().mode(mode).create(&path).context(what)?;
+            make_dir(&path, mode).context(what)?;
             if workers.is_host() {
                 chown(&path, Some(owner.0), Some(owner.1)).context(what)?;
             }

@@ -48,7 +48,12 @@ impl<'a> Taru<'a> {
     }
 
     pub(crate) fn invoke_words(&self, words: &[&str]) -> Invocation {
-        let mut argv: Vec<String> = Vec::new();
+        self.invoke_by(&[], words)
+    }
+
+    /// As [`Taru::invoke_words`], executed by another program that `by` is the command line of.
+    pub(crate) fn invoke_by(&self, by: &[&str], words: &[&str]) -> Invocation {
+        let mut argv: Vec<String> = by.iter().map(|&w| w.to_owned()).collect();
         if self.user {
             argv.extend(["setpriv", "--clear-groups"].map(str::to_owned));
             argv.extend([format!("--reuid={USER}"), format!("--regid={USER}")]);

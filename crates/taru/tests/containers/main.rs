@@ -3,6 +3,7 @@
 
 mod faults;
 mod harness;
+mod modes;
 
 use std::collections::BTreeSet;
 use std::fs;
