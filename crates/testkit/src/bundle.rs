@@ -44,13 +44,15 @@ impl Bundle {
         self.dir.join("rootfs")
     }
 
-    /// Writes `config.json`.
+    /// Writes `config.json`, as a whole: a container of the same bundle may be about to read it.
     ///
     /// # Panics
     /// When it cannot.
     pub fn write(&self) {
         let text = serde_json::to_vec_pretty(&self.spec).expect("JSON can be printed");
-        fs::write(self.dir.join("config.json"), text).expect("write config.json");
+        let new = self.dir.join(format!("config.json.{:?}", std::thread::current().id()));
+        fs::write(&new, text).expect("write config.json");
+        fs::rename(&new, self.dir.join("config.json")).expect("put config.json in its place");
     }
 
     /// With this program.
