@@ -2,6 +2,7 @@
 //! The same tests pass on runc and crun, but for what those are known to lack.
 
 mod at_once;
+mod cgroup_mounts;
 mod cgroups;
 mod devices;
 mod exec;

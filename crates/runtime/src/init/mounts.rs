@@ -248,7 +248,8 @@ fn remount(root: &RootDir, mount: &MountPlan) -> Result<()> {
 /// The control groups as the host has them: one cgroup2, or a tmpfs with a directory a hierarchy.
 fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, paths: &BTreeMap<String, PathBuf>) -> Result<()> {
     let target = mount_point(root, mount, true)?;
-    let set = mount.options.set;
+    // What is to hold of all below holds of each.
+    let set = mount.options.set | mount.options.recursive_set;
     if paths.is_empty() {
         let made = host_view(plan, set)?;
         return made.attach(target).map(drop);
