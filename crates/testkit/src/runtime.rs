@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -177,7 +176,7 @@ impl Runtime {
 
     /// Any other program, its output kept beside ours.
     pub fn beside<S: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = S>) -> Invocation {
-        Invocation::new(&self.output_dir, argv).bound(Duration::from_secs(30))
+        Invocation::new(&self.output_dir, argv)
     }
 }
 
