@@ -8,6 +8,7 @@ use std::time::Duration;
 use taru_oci::{Descriptor, media};
 use taru_registry::{Client, error_of};
 use taru_stdx::{Error, Kind, Result};
+use taru_testkit::eventually;
 
 use crate::server::{Server, client_with};
 
@@ -15,17 +16,22 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// What `work` ends with when it is cancelled a little after it began.
 fn cancelled<T: Send>(work: impl FnOnce(&Client) -> Result<T> + Send) -> Error {
-    cancelled_after(HOUR, work)
+    cancelled_after(HOUR, || true, work)
 }
 
-/// The same, with so much time between the tries if the server does not ask for more.
-fn cancelled_after<T: Send>(delay: Duration, work: impl FnOnce(&Client) -> Result<T> + Send) -> Error {
+/// The same a little after `begun`, with so much time between the tries if the server does not ask for more.
+fn cancelled_after<T: Send>(
+    delay: Duration,
+    begun: impl FnMut() -> bool,
+    work: impl FnOnce(&Client) -> Result<T> + Send,
+) -> Error {
     let client = client_with(|s| {
         (s.stall, s.connect, s.first_delay, s.longest_delay, s.retries) = (HOUR, HOUR, delay, HOUR, 100);
     });
     let flag = client.settings().cancel.clone();
     std::thread::scope(|scope| {
         let working = scope.spawn(move || work(&client));
+        eventually("it has begun", begun);
         std::thread::sleep(Duration::from_millis(300));
         flag.store(true, Ordering::SeqCst);
         match working.join().unwrap() {
@@ -88,7 +94,9 @@ fn a_server_that_asks_for_time_gets_it() {
         &[("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("Retry-After", "Sun, 06 Nov 1994 09:49:37 GMT")],
     ] {
         let server = Server::start(move |_, _, wire| wire.answer(503, headers, b""));
-        let e = cancelled_after(Duration::from_millis(1), |client| client.resolve(&server.name("a:1")));
+        let is_asked = || !server.seen().is_empty();
+        let e =
+            cancelled_after(Duration::from_millis(1), is_asked, |client| client.resolve(&server.name("a:1")));
         assert!(e.chain().to_string().ends_with("cancelled"), "{headers:?}: {e:?}");
         assert_eq!(server.seen().len(), 1, "{headers:?}");
     }
