@@ -118,11 +118,12 @@ fn cpu_quota_throttles() {
     limits.cpu.period = Some(20_000);
     g.group.apply(&limits).unwrap();
     let mut child = g.sh("while :; do :; done");
-    eventually("it is throttled", || g.group.stats().unwrap().cpu.throttled_periods >= 5);
-    let cpu = g.group.stats().unwrap().cpu;
-    assert!(cpu.periods >= cpu.throttled_periods, "{cpu:?}");
-    // A quarter of a CPU, with room for what a tick takes too much.
-    assert!(cpu.usage_ns == 0 || cpu.usage_ns < cpu.periods * 20_000_000 / 2 + 20_000_000, "{cpu:?}");
+    // A quarter of a CPU. What a tick or a pause of the machine takes too much, later periods give back.
+    eventually("it is throttled", || {
+        let cpu = g.group.stats().unwrap().cpu;
+        assert!(cpu.periods >= cpu.throttled_periods, "{cpu:?}");
+        cpu.throttled_periods >= 5 && cpu.usage_ns < cpu.periods * 20_000_000 / 2 + 20_000_000
+    });
     g.group.kill_all().unwrap();
     child.wait().unwrap();
 }
@@ -370,7 +371,7 @@ fn emptiness_is_told() {
     taru_sys::process::pidfd_open(pid)
         .and_then(|fd| taru_sys::process::pidfd_send_signal(std::os::fd::AsFd::as_fd(&fd), 15))
         .unwrap();
-    assert!(watch.wait(Some(Duration::from_secs(10))).unwrap());
+    assert!(watch.wait(Some(Duration::from_secs(60))).unwrap());
     assert_eq!(child.wait().unwrap().signal(), Some(15));
     g.group.remove().unwrap();
     assert!(watch.is_empty().unwrap());
