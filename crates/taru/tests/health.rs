@@ -209,7 +209,8 @@ fn a_check_that_hangs_is_killed_with_all_of_its_group() {
     sandbox(|sandbox| {
         Taru::each(sandbox, |taru| {
             let check = "echo hangs; trap '' TERM HUP; sleep 4242 & sleep 4242";
-            taru.start("--health-interval 10ms --health-timeout 1s --health-retries 3", check);
+            // Enough for it to begin on a busy machine.
+            taru.start("--health-interval 10ms --health-timeout 3s --health-retries 2", check);
             let ill = taru.eventually_is("unhealthy");
             for result in ill["results"].as_array().unwrap() {
                 assert_eq!(result["exit"], Value::Null, "{ill}");
@@ -312,9 +313,10 @@ fn what_cannot_be_executed_is_a_failure_that_says_why() {
 fn checks_wait_while_the_container_is_paused() {
     sandbox(|sandbox| {
         let taru = Taru::new(sandbox);
-        // The second check takes longer than the container is let run at a time.
-        let check = "echo x >> /tmp/count; test $(wc -l < /tmp/count) != 2 || sleep 1";
-        taru.start("--health-interval 10ms --health-timeout 2s --health-retries 1", check);
+        // The second check ends when it is let.
+        let check = "touch /tmp/count; test $(wc -l < /tmp/count) != 1 || touch /tmp/wait; echo x >> /tmp/count; \
+                     while test -e /tmp/wait; do sleep 0.01; done";
+        taru.start("--health-interval 10ms --health-timeout 4s --health-retries 1", check);
         let id: Value = serde_json::from_str(&taru.taru("inspect c").ok().stdout).unwrap();
         let id = id[0]["id"].as_str().unwrap();
         let root = taru.state().join("run/runtime");
@@ -329,7 +331,7 @@ fn checks_wait_while_the_container_is_paused() {
         eventually("the second check", || taru.checks() == 2);
         runtime("pause");
         let before = taru.health();
-        // While a check runs the supervisor wakes once a second to look; at the fourth look the check's own time is over.
+        // While a check runs the supervisor wakes once a second to look; at the sixth look the check's own time is over.
         let supervisor = taru.pid("supervisor");
         let wakes = || {
             let status = fs::read_to_string(format!("/proc/{supervisor}/status")).unwrap();
@@ -337,8 +339,9 @@ fn checks_wait_while_the_container_is_paused() {
             line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
         };
         let then = wakes();
-        eventually("four looks", || wakes() >= then + 4);
+        eventually("six looks", || wakes() >= then + 6);
         assert_eq!(taru.health(), before, "nothing is found out in the meantime");
+        fs::remove_file(format!("/proc/{}/root/tmp/wait", taru.pid("pid"))).unwrap();
         runtime("resume");
         let well = taru.eventually("five results", |h| h["results"].as_array().unwrap().len() == 5);
         assert!(well["results"].as_array().unwrap().iter().all(|r| r["exit"] == 0), "{well}");

@@ -90,7 +90,7 @@ fn a_container_is_starting_until_there_is_a_document() {
         }
         let taru = Taru::new(sandbox);
         // Each file that it writes takes a while.
-        let slow = ["-e", "trace=rename", "-e", "inject=rename:delay_enter=1s"];
+        let slow = ["-e", "trace=rename", "-e", "inject=rename:delay_enter=3s"];
         let strace = ["strace", "-qq", "-o", "/dev/null"].into_iter().chain(slow);
         let script = "echo up; read -r _";
         let words = ["run", "-i", "--name", "f", "host", "--", "sh", "-c", script];

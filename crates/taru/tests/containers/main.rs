@@ -265,8 +265,10 @@ fn a_detached_container_lives_by_itself() {
                 (Some("web"), Some("running"))
             );
             assert_eq!(taru.taru("ps -q").ok().stdout.trim(), &id[..12]);
-            eventually("the log", || taru.taru("logs web").ok().stdout == "up\n");
-            assert_eq!(taru.taru("logs web").ok().stderr, "down\n");
+            eventually("the log", || {
+                let log = taru.taru("logs web").ok();
+                (log.stdout.as_str(), log.stderr.as_str()) == ("up\n", "down\n")
+            });
             let exec = taru
                 .invoke_words(&["exec", "-e", "X=1", "-w", "/tmp", "web", "sh", "-c", "echo $X; pwd; exit 9"])
                 .output();
