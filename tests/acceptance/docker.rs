@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use taru_testkit::{Sandbox, sandbox};
+use taru_testkit::{Sandbox, eventually, sandbox};
 
 use crate::engine::{Daemon, Engine, has, remove};
 use crate::image;
@@ -101,7 +101,8 @@ fn the_life_of_a_container() {
             assert_eq!(docker.prints(&["exec", "web", "id", "-u"]), "1000");
             assert_eq!(docker.prints(&["exec", "--user=0", "web", "id", "-u"]), "0");
             assert_eq!(docker.call(&["exec", "web", "sh", "-c", "exit 3"]).status, 3);
-            assert!(docker.prints(&["top", "web"]).contains("sleep 0.1"));
+            // Between two of them there is none.
+            eventually("its sleep", || docker.prints(&["top", "web"]).contains("sleep 0.1"));
             assert!(
                 docker
                     .prints(&["stats", "--no-stream", "--format={{.MemUsage}}", "web"])

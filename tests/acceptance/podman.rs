@@ -1,6 +1,6 @@
 //! `podman --runtime`: no daemon; conmon is the container's parent and executes the runtime.
 
-use taru_testkit::{Sandbox, sandbox};
+use taru_testkit::{Sandbox, eventually, sandbox};
 
 use crate::engine::{Engine, has, remove};
 use crate::image;
@@ -78,7 +78,8 @@ fn the_life_of_a_container() {
             assert_eq!(podman.prints(&["exec", "web", "id", "-u"]), "1000");
             assert_eq!(podman.prints(&["exec", "--user=0", "web", "id", "-u"]), "0");
             assert_eq!(podman.call(&["exec", "web", "sh", "-c", "exit 3"]).status, 3);
-            assert!(podman.prints(&["top", "web"]).contains("sleep 0.1"));
+            // Between two of them there is none.
+            eventually("its sleep", || podman.prints(&["top", "web"]).contains("sleep 0.1"));
             assert!(
                 podman
                     .prints(&["stats", "--no-stream", "--format={{.MemUsage}}", "web"])

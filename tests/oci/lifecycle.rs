@@ -91,7 +91,7 @@ fn a_program_whose_record_cannot_be_completed_leaves_nothing() {
         // Without a pid namespace of its own nothing ends with init.
         let bundle = sandbox.bundle().without_namespace("pid").sh("sleep 1000 & echo up; exec sleep 1000");
         bundle.write();
-        let full = ["-e", "trace=rename", "-e", "inject=rename:error=ENOSPC:delay_enter=1s:when=3"];
+        let full = ["-e", "trace=rename", "-e", "inject=rename:error=ENOSPC:delay_enter=5s:when=3"];
         let strace = ["strace", "-qq", "-o", "/dev/null"].into_iter().chain(full);
         let run = runtime.invoke(["run", "--bundle"]).arg(bundle.dir()).arg(runtime.fresh_id());
         let output = run.under(strace).output();
@@ -562,7 +562,7 @@ fn readiness_reaches_whoever_started_the_container() {
         }
         let path = sandbox.dir().join("caller");
         let caller = UnixDatagram::bind(&path).expect("bind a socket");
-        caller.set_read_timeout(Some(Duration::from_secs(20))).expect("set a timeout");
+        caller.set_read_timeout(Some(Duration::from_secs(60))).expect("set a timeout");
         let heard = || {
             let mut buffer = [0; 100];
             let length = caller.recv(&mut buffer).expect("hear of it");
