@@ -14,7 +14,11 @@ pub(crate) struct Totals {
     ignored: u64,
     skips: Vec<String>,
     failures: Vec<String>,
-    /// In the part that shows what passing tests printed.
+    /// How many tests the harness said it runs, until it tells how they ended.
+    running: Option<u64>,
+    /// In the part that shows what tests printed, which may be what an inner run of the harness did.
+    in_report: bool,
+    /// In the part of it that shows what passing tests printed.
     in_successes: bool,
 }
 
@@ -43,25 +47,27 @@ impl Totals {
             self.skip(skip);
             return false;
         }
-        // A test that failed may show the harness's words of an inner run of itself, which leaves out all others.
-        if line.starts_with("test result: ") && !line.contains("; 0 filtered out") {
-            return false;
+        if let Some(number) = line.strip_prefix("running ").filter(|_| !self.in_report) {
+            self.running = number.split(' ').next().and_then(|number| number.parse().ok());
         }
         if let Some(result) = line.strip_prefix("test result: ") {
-            self.in_successes = false;
-            self.passed += count(result, "passed");
-            self.failed += count(result, "failed");
-            self.ignored += count(result, "ignored");
+            let counts = ["passed", "failed", "ignored"].map(|word| count(result, word));
+            // A test that failed may show the harness's words of an inner run of itself.
+            if self.running.is_some_and(|running| running != counts.iter().sum::<u64>()) {
+                return false;
+            }
+            (self.running, self.in_report, self.in_successes) = (None, false, false);
+            self.passed += counts[0];
+            self.failed += counts[1];
+            self.ignored += counts[2];
             return true;
         }
         let failed = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"));
         if let Some(name) = failed.filter(|name| !self.failures.iter().any(|known| known == name)) {
             self.failures.push(name.to_owned());
         }
-        match line {
-            "successes:" => self.in_successes = true,
-            "failures:" => self.in_successes = false,
-            _ => {}
+        if ["successes:", "failures:"].contains(&line) {
+            (self.in_report, self.in_successes) = (true, line == "successes:");
         }
         let is_dull = line.is_empty()
             || line.starts_with("running ")
@@ -93,18 +99,25 @@ impl Totals {
         }
     }
 
-    /// Adds what was counted elsewhere, its names marked with where.
-    pub(crate) fn merge(&mut self, place: &str, other: Totals) {
+    /// Adds what was counted elsewhere.
+    pub(crate) fn merge(&mut self, other: Totals) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
-        self.skips.extend(other.skips.into_iter().map(|name| format!("{place}: {name}")));
-        self.failures.extend(other.failures.into_iter().map(|name| format!("{place}: {name}")));
+        other.skips.iter().for_each(|skip| self.skip(skip));
+        self.failures.extend(other.failures);
+    }
+
+    /// Itself, its names marked with where it was counted.
+    pub(crate) fn within(mut self, place: &str) -> Totals {
+        let names = self.skips.iter_mut().chain(&mut self.failures);
+        names.for_each(|name| *name = format!("{place}: {name}"));
+        self
     }
 
     /// Whether something was tested and nothing failed.
     pub(crate) fn is_good(&self) -> bool {
-        self.failed == 0 && self.passed > 0
+        self.failed == 0 && self.failures.is_empty() && self.passed > 0
     }
 
     /// Prints every skip and every failure by name.
@@ -140,7 +153,7 @@ mod tests {
     fn counts_what_the_harness_prints() {
         let mut totals = Totals::default();
         let shown: Vec<&str> = [
-            "running 3 tests",
+            "running 4 tests",
             "test a ... ok",
             "test b ... FAILED",
             "",
@@ -150,19 +163,25 @@ mod tests {
             "chatter",
             "failures:",
             "---- b stdout ----",
+            "running 1 test",
             "left != right",
-            "test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.01s",
+            "test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.01s",
+            // One that is killed, and the next.
+            "running 7 tests",
+            "running 1 test",
+            "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
         ]
         .into_iter()
         .filter(|line| totals.read(line))
         .collect();
-        assert_eq!(totals.to_string(), "ci: 2 passed, 1 failed, 2 skipped");
+        assert_eq!(totals.to_string(), "ci: 3 passed, 1 failed, 2 skipped");
         assert!(shown.contains(&"left != right") && !shown.contains(&"chatter"), "{shown:?}");
         assert_eq!(totals.failures, ["b"]);
         assert!(!totals.is_good());
         totals.excuse("a", "not failed");
         totals.excuse("b", "time namespaces");
-        assert_eq!(totals.to_string(), "ci: 2 passed, 0 failed, 3 skipped");
+        assert_eq!(totals.to_string(), "ci: 3 passed, 0 failed, 3 skipped");
         assert!(totals.is_good());
     }
 }

@@ -1,13 +1,15 @@
-//! `xtask vm test`: the integration tests that control groups matter to, in one boot, on cgroup v2.
+//! `xtask vm test`: the integration tests that control groups matter to, on cgroup v2, shared out between two guests.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::thread;
 
 use serde_json::Value;
 use taru_stdx::{Context, Error, Kind, Result};
 
+use super::uml;
 use crate::totals::Totals;
 use crate::workspace;
 
@@ -32,14 +34,17 @@ const LACKS: &[(&str, &str)] = &[
 ];
 /// One test executable that takes longer has hung. A system call costs ten times the host's.
 const SECONDS_PER_TEST: u32 = 1200;
+/// Guests of User-mode Linux at a time: one has a single CPU, which its tests keep busy.
+const GUESTS: usize = 2;
 
-/// A test executable and the directory that cargo would run it in.
-struct Test {
-    executable: PathBuf,
+/// A test executable, the directory that cargo would run it in, and its tests.
+struct Executable {
+    path: PathBuf,
     package: PathBuf,
+    tests: Vec<String>,
 }
 
-/// Runs every test in one boot, with `options` for `xtask vm`, and prints the totals.
+/// Runs every test, with `options` for `xtask vm`, and prints the totals.
 pub(super) fn run(options: &[OsString]) -> Result<ExitCode> {
     let mut totals = Totals::default();
     count(options, &mut totals)?;
@@ -48,11 +53,14 @@ pub(super) fn run(options: &[OsString]) -> Result<ExitCode> {
     Ok(if totals.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs every test in one boot and counts it.
+/// Runs every test and counts it.
 pub(crate) fn count(options: &[OsString], totals: &mut Totals) -> Result<()> {
-    let under_systemd = options.iter().any(|option| option == "--systemd");
-    let tests =
-        if under_systemd { tests(SYSTEMD_PACKAGES, UNDER_SYSTEMD)? } else { tests(&["--workspace"], ON_V2)? };
+    let has = |name: &str| options.iter().any(|option| option == name);
+    let under_systemd = has("--systemd");
+    let executables = match under_systemd {
+        true => executables(SYSTEMD_PACKAGES, UNDER_SYSTEMD)?,
+        false => executables(&["--workspace"], ON_V2)?,
+    };
     // What the tests compile, they compile here: the guest has no compiler.
     workspace::check(workspace::cargo().args([
         "test",
@@ -64,25 +72,49 @@ pub(crate) fn count(options: &[OsString], totals: &mut Totals) -> Result<()> {
         "--",
         "run_passes_output",
     ]))?;
-    let script = script(&tests);
-    let this = env::current_exe().context(|| "find the path of this program")?;
-    let mut in_guest = Totals::default();
-    in_guest.count(Command::new(this).arg("vm").args(options).args(["--", "sh", "-c", &script]))?;
-    for (test, lacking) in LACKS {
-        in_guest.excuse(test, lacking);
+    let guests = if under_systemd || has("--qemu") { 1 } else { GUESTS };
+    if guests > 1 {
+        // Once, before they would do it side by side.
+        uml::prepare()?;
     }
-    totals.merge("vm", in_guest);
+    let mut in_guests = Totals::default();
+    for counted in side_by_side(options, &executables, guests) {
+        in_guests.merge(counted?);
+    }
+    for (test, lacking) in LACKS {
+        in_guests.excuse(test, lacking);
+    }
+    totals.merge(in_guests.within("vm"));
     Ok(())
 }
 
+/// Every guest runs its share at the same time.
+fn side_by_side(options: &[OsString], executables: &[Executable], guests: usize) -> Vec<Result<Totals>> {
+    let count = |guest: usize| {
+        let this = env::current_exe().context(|| "find the path of this program")?;
+        let script = script(executables, guest, guests);
+        let mut totals = Totals::default();
+        // The script itself succeeds whatever becomes of the tests.
+        if !totals.count(Command::new(this).arg("vm").args(options).args(["--", "sh", "-c", &script]))? {
+            totals.add(0, vec![format!("guest {} of {guests}, which ended before its tests", guest + 1)]);
+        }
+        Ok(totals)
+    };
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..guests).map(|guest| scope.spawn(move || count(guest))).collect();
+        let lost = |_| Err(Error::new(Kind::System, "run a guest's tests: the thread panicked"));
+        running.into_iter().map(|guest| guest.join().unwrap_or_else(lost)).collect()
+    })
+}
+
 /// Builds the integration tests of `packages` with the executables, and picks those called as in `names`.
-fn tests(packages: &[&str], names: &[&str]) -> Result<Vec<Test>> {
+fn executables(packages: &[&str], names: &[&str]) -> Result<Vec<Executable>> {
     workspace::check(workspace::cargo().args(["build", "--quiet", "-p=taru", "-p=taru-runtime-cli"]))?;
     let mut command = workspace::cargo();
     command.arg("test").args(packages);
     let messages =
         workspace::output(command.args(["--quiet", "--no-run", "--tests", "--message-format=json"]))?;
-    let mut tests = Vec::new();
+    let mut executables = Vec::new();
     for line in messages.lines() {
         let message: Value =
             serde_json::from_str(line).context(|| "read what `cargo test --no-run` wrote")?;
@@ -91,21 +123,23 @@ fn tests(packages: &[&str], names: &[&str]) -> Result<Vec<Test>> {
         let name = target["name"].as_str().unwrap_or_default();
         let manifest = message["manifest_path"].as_str().map(PathBuf::from);
         let is_wanted = is_test && names.contains(&name);
-        if let (true, Some(executable), Some(manifest)) =
-            (is_wanted, message["executable"].as_str(), manifest)
-        {
+        if let (true, Some(path), Some(manifest)) = (is_wanted, message["executable"].as_str(), manifest) {
             let package = manifest.parent().map(PathBuf::from).unwrap_or_default();
-            tests.push(Test { executable: executable.into(), package });
+            // `NAME: test`
+            let list = workspace::output(Command::new(path).args(["--list", "--format=terse"]))?;
+            let tests =
+                list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect();
+            executables.push(Executable { path: path.into(), package, tests });
         }
     }
-    if tests.is_empty() {
+    if executables.iter().all(|executable| executable.tests.is_empty()) {
         return Err(Error::new(Kind::NotFound, "find an integration test"));
     }
-    Ok(tests)
+    Ok(executables)
 }
 
-/// What the guest runs: each executable as cargo would, then the skips, which the harness hides.
-fn script(tests: &[Test]) -> String {
+/// What a guest of so many runs: its share of each executable's tests as cargo would, then the skips, which the harness hides.
+fn script(executables: &[Executable], guest: usize, guests: usize) -> String {
     let mut text = String::from(
         "export TARU_SKIP_LOG=/run/skips TARU_TEST_PEERS=0 RUST_BACKTRACE=0\n: > $TARU_SKIP_LOG\n",
     );
@@ -114,14 +148,19 @@ fn script(tests: &[Test]) -> String {
             text.push_str(&format!("export {name}='{value}'\n"));
         }
     }
-    for Test { executable, package } in tests {
-        let name = executable.file_name().unwrap_or_default().to_string_lossy();
-        let (executable, package) = (executable.display(), package.display());
+    for Executable { path, package, tests } in executables {
+        // Turn by turn: neighbours are of one kind, and take about as long.
+        let share: Vec<&str> = tests.iter().skip(guest).step_by(guests).map(String::as_str).collect();
+        if share.is_empty() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (path, package, share) = (path.display(), package.display(), share.join(" "));
         text.push_str(&format!(
             "cd '{package}' && echo '     Running {name}'\n\
-             CARGO_MANIFEST_DIR='{package}' timeout -k 5 {SECONDS_PER_TEST} '{executable}' --show-output --test-threads=2\n\
-             status=$?; [ $status = 0 ] || [ $status = 101 ] || echo \"test {name} ... FAILED\"\n\
-             [ $status = 0 ] || [ $status = 101 ] || echo \"test result: FAILED. 0 passed; 1 failed; 0 filtered out; status $status\"\n"
+             CARGO_MANIFEST_DIR='{package}' timeout -k 5 {SECONDS_PER_TEST} '{path}' --show-output --test-threads=2 --exact {share}\n\
+             status=$?; [ $status = 0 ] || [ $status = 101 ] || printf '%s\\n' 'running 1 test' \
+             'test {name} ... FAILED' \"test result: FAILED. 0 passed; 1 failed; status $status\"\n"
         ));
     }
     text.push_str("cat $TARU_SKIP_LOG\n");

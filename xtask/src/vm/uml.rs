@@ -2,7 +2,7 @@
 //! seccomp, overlay, veth, FUSE and AppArmor; no cpuset, no time namespaces, no checkpoints, one CPU.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use taru_stdx::Result;
@@ -15,10 +15,15 @@ use crate::{setup, workspace};
 const KERNEL: &str = "/usr/bin/linux.uml";
 const MODULES: &str = "/usr/lib/uml/modules";
 
+/// Installs what it needs and makes the guest's root, whose directory it returns.
+pub(super) fn prepare() -> Result<PathBuf> {
+    setup::install(&["user-mode-linux", "busybox-static", "cpio", "kmod"])?;
+    root::ensure()
+}
+
 /// Boots, runs the command, returns its status.
 pub(super) fn run(machine: &Machine) -> Result<i32> {
-    setup::install(&["user-mode-linux", "busybox-static", "cpio", "kmod"])?;
-    let root = root::ensure()?;
+    let root = prepare()?;
     let exchange = Exchange::create()?;
     let modules = Modules::below(Path::new(MODULES), &["hostfs", "overlay"])?;
     let shares = [
