@@ -11,6 +11,7 @@
 //! and one whose layer is gone all the same is no hit.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use taru_content::{Content, Lease};
@@ -23,7 +24,7 @@ const VERSION: &str = "taru-build-1";
 /// Bytes of a record.
 const RECORD: u64 = 1 << 20;
 /// A record that no build used for so long is forgotten, and its layer with it if no image has it.
-const UNUSED: std::time::Duration = std::time::Duration::from_secs(14 * 86_400);
+const UNUSED: Duration = Duration::from_secs(14 * 86_400);
 
 /// A layer of the image that is being built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,12 +217,20 @@ impl Cache {
     /// # Errors
     /// Any error of the file system.
     pub(crate) fn forget_unused(&self, content: &Content) -> Result<()> {
+        self.forget(UNUSED, content)
+    }
+
+    /// Forgets what no build used for longer than `unused`.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub(crate) fn forget(&self, unused: Duration, content: &Content) -> Result<()> {
         let dir = self.dir.join("records");
         let what = || format!("list `{}`", dir.display());
         for entry in std::fs::read_dir(&dir).context(what)? {
             let entry = entry.context(what)?;
             let used = entry.metadata().and_then(|m| m.modified());
-            let is_old = used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age > UNUSED));
+            let is_old = used.is_ok_and(|used| used.elapsed().unwrap_or_default() >= unused);
             if let (true, Some(name)) = (is_old, entry.file_name().to_str()) {
                 std::fs::remove_file(entry.path())
                     .context(|| format!("remove `{}`", entry.path().display()))?;
@@ -363,6 +372,9 @@ mod tests {
         assert_eq!(content.holds("build/").unwrap().len(), 1);
         age();
         cache.forget_unused(&content).unwrap();
+        assert!(content.holds("build/").unwrap().is_empty() && !record.exists());
+        cache.record_layer(&key, &layer, &content).unwrap();
+        cache.forget(Duration::ZERO, &content).unwrap();
         assert!(content.holds("build/").unwrap().is_empty() && !record.exists());
     }
 }

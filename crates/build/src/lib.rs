@@ -47,7 +47,7 @@ use taru_stdx::Result;
 pub use options::Options;
 pub use output::Built;
 pub use progress::{Event, Progress};
-pub use solve::{Open, build, clear};
+pub use solve::{Open, build, clear, forget};
 
 /// Reads a Dockerfile called `name` and looks for everything that is wrong with it, without any image.
 ///

@@ -9,6 +9,7 @@ use taru_stdx::{Error, usage};
 /// Verbs and options that people know from docker, podman, LXC and util-linux, and what is the same here.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("-v", "`taru --version` prints the version"),
+    ("builder", "`taru store gc --builds` forgets what builds keep"),
     ("container", "verbs for containers need no further word: `taru ps`, `taru rm`"),
     ("df", "`taru store df` shows what takes how much room"),
     ("gc", "`taru store gc` removes what nothing needs"),

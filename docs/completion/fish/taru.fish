@@ -961,6 +961,7 @@ complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcomm
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
 debug\t'Every step'"
+complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from gc" -l builds -d 'Forget what steps of builds came to, and empty their cache mounts, too'
 complete -c taru -n "__fish_taru_using_subcommand store; and __fish_seen_subcommand_from gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taru -n "__fish_taru_using_subcommand tag" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'

@@ -76,6 +76,30 @@ impl Caches {
     }
 }
 
+/// Empties the caches below `all` that no step uses now; tells how many had anything.
+///
+/// The directory and its lock stay: who waits for it finds a cache without its first files, and makes it.
+///
+/// # Errors
+/// Any error of the file system; of an ordinary user's those too that only its subordinate users may remove.
+pub(crate) fn empty(all: &Path) -> Result<u64> {
+    let mut emptied = 0;
+    for entry in std::fs::read_dir(all).context(|| format!("list `{}`", all.display()))? {
+        let dir = entry.context(|| format!("list `{}`", all.display()))?.path();
+        let what = || format!("lock `{}`", dir.display());
+        let lock = match File::options().write(true).open(dir.join("lock")) {
+            // Somebody makes it just now.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            opened => opened.context(what)?,
+        };
+        if flock::try_lock(lock.as_fd()).context(what)? && dir.join("tree").exists() {
+            RootDir::open(&dir)?.remove_all(Path::new("tree"))?;
+            emptied += 1;
+        }
+    }
+    Ok(emptied)
+}
+
 /// The caches of `mounts` by their names: how each is locked, and its id.
 fn wanted(mounts: &[Mount]) -> BTreeMap<String, (Sharing, &str)> {
     let mut wanted: BTreeMap<String, (Sharing, &str)> = BTreeMap::new();

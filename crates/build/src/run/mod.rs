@@ -43,6 +43,7 @@ use crate::stage::{Mount, RunStep};
 use crate::tree::Tree;
 use bound::Bound;
 use caches::Caches;
+pub(crate) use caches::empty;
 use kept::Kept;
 
 pub(crate) use key::{Prepared, prepare};

@@ -20,7 +20,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use taru_content::Lease;
 use taru_engine::Engine;
@@ -37,6 +37,7 @@ use crate::output::{self, Built, time_of};
 use crate::pattern::Ignore;
 use crate::progress::{Event, Progress, Steps};
 use crate::root::Root;
+use crate::run;
 use crate::scratch::sweep;
 use crate::stage::Step;
 use crate::tree::Tree;
@@ -54,6 +55,17 @@ pub fn clear(engine: &mut Engine) -> Result<()> {
     taru_engine::reconcile::all(engine, |_, _| {})?;
     let tmp = engine.dirs.state().join("build/tmp");
     if tmp.exists() { sweep(&tmp) } else { Ok(()) }
+}
+
+/// Forgets what steps came to, and empties the cache mounts that no step uses now; tells how many of these. What only builds
+/// held is garbage then.
+///
+/// # Errors
+/// Any error of the file system or of the store.
+pub fn forget(engine: &Engine) -> Result<u64> {
+    let cache = Cache::open(&engine.dirs.state().join("build"))?;
+    cache.forget(Duration::ZERO, &engine.images()?.content)?;
+    run::empty(&cache.mounts())
 }
 
 /// Builds an image. `input` is the standard input.

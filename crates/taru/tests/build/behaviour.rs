@@ -177,6 +177,32 @@ fn mounts_of_steps() {
 }
 
 #[test]
+fn what_builds_keep_goes_when_it_is_asked_for() {
+    sandbox(|sandbox| {
+        let world = World::new(sandbox);
+        let text = World::with_busybox(
+            "FROM bb\nRUN --mount=type=cache,target=/c [ -e /c/x ] && echo found > /w || echo new > /c/x\n",
+        );
+        let cached = || world.build(&text, &["-t", "x"]).ok().stderr.matches("CACHED").count();
+        cached();
+        let all = cached();
+        // For as long as builds may want it, collecting takes nothing of it; layers of mount points they make anew.
+        let kept = world.taru(&["store", "gc"]).output().ok().stdout;
+        assert!(kept.starts_with("removed 0 blobs and ") && kept.ends_with(" 0 B\n"), "{kept}");
+        assert_eq!(cached(), all);
+        world.taru(&["rmi", "x"]).output().succeeds();
+        let gone = world.taru(&["store", "gc", "--builds"]).output().ok().stdout;
+        assert!(gone.starts_with("removed ") && !gone.starts_with("removed 0"), "{gone}");
+        assert!(gone.ends_with("\nemptied 1 cache mount\n"), "{gone}");
+        let left = world.taru(&["store", "df", "--format", "json"]).output().ok().stdout;
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&left).unwrap();
+        assert!(rows.iter().all(|row| row["bytes"] == 0), "{left}");
+        assert_eq!(cached(), 0);
+        world.taru(&["run", "x", "test", "!", "-e", "/w"]).output().succeeds();
+    });
+}
+
+#[test]
 fn a_step_whose_mounts_or_network_are_others_is_another() {
     sandbox(|sandbox| {
         let world = World::new(sandbox);

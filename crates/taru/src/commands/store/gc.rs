@@ -18,13 +18,19 @@ use crate::output;
 #[command(after_help = "\
 Examples:
   taru store gc
-  taru image rm debian && taru store gc")]
-pub(super) struct Args {}
+  taru image rm debian && taru store gc
+  taru store gc --builds             the next build of anything executes every step")]
+pub(super) struct Args {
+    /// Forget what steps of builds came to, and empty their cache mounts, too
+    #[arg(long)]
+    builds: bool,
+}
 
-pub(super) fn run(_: &Args, global: &Global) -> Result<ExitCode> {
+pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let mut engine = open(global)?;
     taru_build::clear(&mut engine)?;
     prepare::remove_unrecorded(&engine)?;
+    let emptied = if args.builds { taru_build::forget(&engine)? } else { 0 };
     let freed = remove::collect(&engine)?;
     output::line(&format!(
         "removed {} and {}, {}",
@@ -32,5 +38,8 @@ pub(super) fn run(_: &Args, global: &Global) -> Result<ExitCode> {
         output::count(freed.layers, "layer"),
         output::bytes(freed.bytes.saturating_add(freed.layer_bytes))
     ))?;
+    if emptied > 0 {
+        output::line(&format!("emptied {}", output::count(emptied, "cache mount")))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
