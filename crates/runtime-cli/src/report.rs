@@ -72,7 +72,7 @@ pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
 
 /// clap's text as an error of ours.
 fn explain(text: &str, args: &[OsString]) -> Error {
-    let said = usage::explain(text);
+    let said = usage::explain(text, args);
     let problem = said.to_string();
     let mut hints: Vec<String> = said.hints().into_iter().map(str::to_owned).collect();
     let command = typed_command(args).map(|name| name.to_string_lossy()).unwrap_or_default();

@@ -3,10 +3,15 @@
 //! clap quotes operands as 'a', speaks of subcommands, and spreads one mistake over lines that each look otherwise.
 //! Its text goes in, one line and advice come out; no type of clap's stands here.
 
+use std::ffi::OsString;
+
 use crate::{Error, Kind};
 
-/// The mistake that `text` tells of: the mistake on one line, the rest as hints.
-pub fn explain(text: &str) -> Error {
+/// The mistake in the command line `args` that `text` tells of: the mistake on one line, the rest as hints.
+pub fn explain(text: &str, args: &[OsString]) -> Error {
+    if text.starts_with("error: invalid UTF-8 was detected") {
+        return Error::new(Kind::Invalid, not_text(args));
+    }
     let text = backquoted(text);
     let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).peekable();
     let first = lines.next().unwrap_or("mistaken command line");
@@ -30,6 +35,13 @@ pub fn explain(text: &str) -> Error {
         }
     }
     hints.into_iter().fold(Error::new(Kind::Invalid, problem), Error::hint)
+}
+
+/// What clap does not say: which of `args` it means, as far as that can be told.
+fn not_text(args: &[OsString]) -> String {
+    let odd = args.iter().filter(|arg| arg.to_str().is_none());
+    let odd: Vec<_> = odd.map(|arg| format!("`{}`", arg.as_encoded_bytes().escape_ascii())).collect();
+    format!("read the argument {}: it is not in UTF-8", odd.join(" or "))
 }
 
 /// One line of clap's in our words.
@@ -82,7 +94,7 @@ mod tests {
     use super::*;
 
     fn said(text: &str) -> String {
-        let error = explain(text);
+        let error = explain(text, &[]);
         let hints = error.hints().iter().map(|hint| format!("; {hint}")).collect::<String>();
         format!("{}{hints}", error.chain())
     }
@@ -109,6 +121,16 @@ mod tests {
         );
         let text = "error: unrecognized subcommand 'strat'\n\n  tip: a similar subcommand exists: 'start'\n";
         assert_eq!(said(text), "unrecognized command `strat`; a similar command exists: `start`");
+    }
+
+    #[test]
+    fn what_is_no_text_is_named() {
+        use std::os::unix::ffi::OsStringExt;
+        let args = [b"x".to_vec(), b"run".to_vec(), b"a\xff`".to_vec()].map(OsString::from_vec);
+        let error =
+            explain("error: invalid UTF-8 was detected in one or more arguments\n\nUsage: x run A\n", &args);
+        assert_eq!(error.to_string(), "read the argument `a\\xff``: it is not in UTF-8");
+        assert!(error.hints().is_empty());
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(crate) fn takes_value(whole: &clap::Command, verb: &clap::Command, option: &
 pub(crate) fn explain(whole: &clap::Command, args: &[OsString], mistake: &clap::Error) -> Error {
     let (path, verb, unknown) = typed(whole, args);
     let named = path.join(" ");
-    let said = usage::explain(&mistake.render().to_string());
+    let said = usage::explain(&mistake.render().to_string(), args);
     let problem = match mistake.kind() {
         ErrorKind::MissingSubcommand => "no verb is given".to_owned(),
         ErrorKind::InvalidSubcommand => said.to_string().replace("command", "verb"),

@@ -21,8 +21,8 @@ Examples:
   taru-runtime update --cpu-quota 50000 --cpu-period 100000 --pids-limit 100 web
   echo '{\"memory\": {\"limit\": 536870912}}' | taru-runtime update --resources - web
 
-The document of --resources is the linux.resources of config.json. Its rules on devices are left out: devices
-cannot be changed. Other options go before it.")]
+The document of --resources is the linux.resources of config.json. Its rules on devices are left
+out: devices cannot be changed. Where an option names a limit, too, the option counts.")]
 pub(crate) struct Update {
     /// The container
     id: String,
