@@ -3,6 +3,7 @@
 //! Help texts are the doc comments. [`command`] is the whole definition for generators.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -51,6 +52,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
     if args.iter().any(|arg| arg == "--rw") {
         mark_bare_rw(&command(), &mut args);
     }
+    if args.iter().any(|arg| arg == "enter") {
+        mark_attached_paths(&command(), &mut args);
+    }
     if args.iter().any(|arg| arg == "help") {
         ask_for_help(&command(), &mut args);
     }
@@ -98,28 +102,70 @@ fn ask_for_help(definition: &clap::Command, args: &mut Vec<OsString>) {
 /// `run --rootfs DIR --rw COMMAND` changes DIR in place, `run --rw PATH host` lets PATH be changed: with --rootfs
 /// a bare `--rw` takes no value, which clap is told by an empty one.
 fn mark_bare_rw(definition: &clap::Command, args: &mut [OsString]) {
-    let Some(run) = definition.find_subcommand("run") else { return };
-    let Some(verb) = args.iter().skip(1).position(|a| a == "run").map(|n| n + 1) else { return };
-    let takes_value = |option: &str| mistakes::takes_value(definition, run, option);
-    let (mut has_rootfs, mut bare) = (false, Vec::new());
-    let mut at = verb + 1;
-    while let Some(arg) = args.get(at).and_then(|a| a.to_str()).filter(|a| a.starts_with('-') && *a != "--") {
-        has_rootfs |= arg == "--rootfs" || arg.starts_with("--rootfs=");
-        match arg {
-            "--rw" => {
-                bare.push(at);
-                // With a path the walk ends there: then it is not bare, and --rootfs was to stand before it.
-                at += 1;
-            }
-            arg if !arg.contains('=') && takes_value(arg) => at += 2,
-            _ => at += 1,
-        }
-    }
+    // With a path the walk ends there: then it is not bare, and --rootfs was to stand before it.
+    let options = options_of("run", definition, args, |option| option != "--rw");
+    let is = |at: &usize, name: &str| args[*at].to_str().is_some_and(|arg| arg == name);
+    let has_rootfs = options
+        .iter()
+        .any(|at| args[*at].to_str().is_some_and(|arg| arg == "--rootfs" || arg.starts_with("--rootfs=")));
+    let bare: Vec<usize> = options.into_iter().filter(|at| is(at, "--rw")).collect();
     if has_rootfs {
-        for n in bare {
-            args[n] = "--rw=".into();
+        for at in bare {
+            args[at] = "--rw=".into();
         }
     }
+}
+
+/// `enter -n/run/netns/blue`, as getopt(3) has a value that may be missing; clap wants `-n=/run/netns/blue`.
+fn mark_attached_paths(definition: &clap::Command, args: &mut [OsString]) {
+    let optional = |letter: u8| {
+        let enter = definition.find_subcommand("enter");
+        enter.is_some_and(|enter| {
+            enter.get_arguments().any(|arg| {
+                arg.is_require_equals_set()
+                    && arg.get_short().is_some_and(|short| short == char::from(letter))
+            })
+        })
+    };
+    for at in options_of("enter", definition, args, |_| true) {
+        if let [b'-', letter, path @ ..] = args[at].as_bytes()
+            && path.starts_with(b"/")
+            && optional(*letter)
+        {
+            args[at] = OsString::from_vec([b"-", &[*letter][..], b"=", path].concat());
+        }
+    }
+}
+
+/// Where the options of `verb` stand, up to its first operand, if that is the verb; only those that `may_take` a value have
+/// the next word for one.
+fn options_of(
+    verb: &str,
+    definition: &clap::Command,
+    args: &[OsString],
+    may_take: impl Fn(&str) -> bool,
+) -> Vec<usize> {
+    let is_option = |arg: &&OsString| arg.as_bytes().starts_with(b"-") && *arg != "--";
+    let words = |of: &clap::Command, arg: &OsString| {
+        let takes_next = arg.to_str().is_some_and(|arg| {
+            !arg.contains('=') && may_take(arg) && mistakes::takes_value(definition, of, arg)
+        });
+        if takes_next { 2 } else { 1 }
+    };
+    let (mut found, mut at) = (Vec::new(), 1);
+    while let Some(arg) = args.get(at).filter(is_option) {
+        at += words(definition, arg);
+    }
+    let Some(own) = definition.find_subcommand(verb) else { return found };
+    if args.get(at).is_none_or(|arg| arg != verb) {
+        return found;
+    }
+    at += 1;
+    while let Some(arg) = args.get(at).filter(is_option) {
+        found.push(at);
+        at += words(own, arg);
+    }
+    found
 }
 
 #[cfg(test)]
@@ -139,6 +185,21 @@ mod tests {
         assert_eq!(marked("taru run -it -u 0 --rootfs d --rw sh"), "taru run -it -u 0 --rootfs d --rw= sh");
         assert_eq!(marked("taru run --rw /x host -- ls --rootfs"), "taru run --rw /x host -- ls --rootfs");
         assert_eq!(marked("taru run --rootfs d -- x --rw"), "taru run --rootfs d -- x --rw");
+        assert_eq!(marked("taru --root run run --rootfs d --rw x"), "taru --root run run --rootfs d --rw= x");
+        assert_eq!(marked("taru exec c run --rootfs d --rw x"), "taru exec c run --rootfs d --rw x");
+    }
+
+    #[test]
+    fn a_path_may_follow_the_letter_of_a_namespace() {
+        let marked = |line: &str| {
+            let mut args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            mark_attached_paths(&command(), &mut args);
+            args.join(&OsString::from(" ")).into_string().unwrap_or_default()
+        };
+        assert_eq!(marked("taru enter -n/x -r/ -F sh -n/x"), "taru enter -n=/x -r=/ -F sh -n/x");
+        assert_eq!(marked("taru enter -t 1 -S 0 -U/y -- -n/x"), "taru enter -t 1 -S 0 -U=/y -- -n/x");
+        assert_eq!(marked("taru enter -W/x -mn -n=/x"), "taru enter -W/x -mn -n=/x");
+        assert_eq!(marked("taru run host -- enter -n/x"), "taru run host -- enter -n/x");
     }
 
     #[test]

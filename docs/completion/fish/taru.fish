@@ -357,6 +357,7 @@ complete -c taru -n "__fish_taru_using_subcommand enter" -s h -l help -d 'Print 
 complete -c taru -n "__fish_taru_using_subcommand exec" -s u -l user -d 'Run as this user, by name or number' -r
 complete -c taru -n "__fish_taru_using_subcommand exec" -s w -l workdir -d 'Run in this directory' -r
 complete -c taru -n "__fish_taru_using_subcommand exec" -s e -l env -d 'Set a variable of the environment; without a value, take over taru\'s own' -r
+complete -c taru -n "__fish_taru_using_subcommand exec" -l env-file -d 'Set the variables that FILE has, one a line; --env counts more' -r -F
 complete -c taru -n "__fish_taru_using_subcommand exec" -l log-level -d 'Say on standard error what is being done, from this level up' -r -f -a "error\t'Errors only'
 warn\t'What was done otherwise than asked'
 info\t'The main steps'
@@ -869,6 +870,7 @@ complete -c taru -n "__fish_taru_using_subcommand run" -l name -d 'Give the cont
 complete -c taru -n "__fish_taru_using_subcommand run" -s u -l user -d 'Run as this user, by name or number' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -s w -l workdir -d 'Run in this directory' -r -F
 complete -c taru -n "__fish_taru_using_subcommand run" -s e -l env -d 'Set a variable of the environment; without a value, take over taru\'s own' -r
+complete -c taru -n "__fish_taru_using_subcommand run" -l env-file -d 'Set the variables that FILE has, one a line; --env counts more' -r -F
 complete -c taru -n "__fish_taru_using_subcommand run" -l hostname -d 'Set the host name' -r
 complete -c taru -n "__fish_taru_using_subcommand run" -l net -l network -d 'Choose the network' -r -f -a "none\t'Its own, with a loopback device and nothing else'
 host\t'The host\'s'"

@@ -1,5 +1,6 @@
 //! `taru exec`: a further program in a container that runs.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use taru_stdx::{Error, Result};
@@ -40,6 +41,9 @@ pub struct Args {
     /// Set a variable of the environment; without a value, take over taru's own
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    /// Set the variables that FILE has, one a line; --env counts more
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
     /// A name, an id or the beginning of one
     container: String,
     /// The program and its arguments
@@ -49,7 +53,7 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     let mut problems = Vec::new();
-    let env = environment(&args.env, &mut |e| problems.push(e));
+    let env = environment(&args.env_file, &args.env, &mut |e| problems.push(e));
     if let Some(error) = Error::all(problems) {
         return Err(error);
     }

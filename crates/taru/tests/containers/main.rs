@@ -232,6 +232,35 @@ fn the_options_of_a_process_arrive() {
 }
 
 #[test]
+fn variables_come_from_files_as_well() {
+    sandbox(|sandbox| {
+        let taru = Taru::new(sandbox);
+        let file = sandbox.dir().join("env");
+        let path = file.display();
+        fs::write(&file, "\u{feff}# a comment\n\n A=1 2\nB=\"x\"\nHOME\nNOT_SET\nC=of the file\r\nA=3")
+            .unwrap();
+        let seen = taru
+            .sh(&format!("-e C=typed --env-file {path}"), "env | grep -E '^(A|B|C|HOME|NOT_SET)=' | sort")
+            .ok();
+        assert_eq!(seen.stdout, "A=3\nB=\"x\"\nC=typed\nHOME=/nonexistent\n");
+        taru.taru("run -d --name v host -- sleep 100").succeeds();
+        assert_eq!(taru.taru(&format!("exec --env-file {path} v printenv A")).ok().stdout, "3\n");
+        taru.taru("rm -f v").succeeds();
+        fs::write(&file, "A B=1\n=2\n").unwrap();
+        let refused = taru.sh(&format!("--env-file {path} --env-file {path}s"), "true");
+        assert_eq!(refused.status, 125);
+        for words in [
+            "line 1: the name `A B` has a blank",
+            "set the variable `=2`",
+            "env`: line",
+            "envs`: No such file",
+        ] {
+            assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        }
+    });
+}
+
+#[test]
 fn limits_are_in_the_kernel() {
     sandbox(|sandbox| {
         let taru = Taru::new(sandbox);

@@ -165,6 +165,9 @@ pub struct Args {
     /// Set a variable of the environment; without a value, take over taru's own
     #[arg(long, short, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    /// Set the variables that FILE has, one a line; --env counts more
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
     /// Set the host name
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,

@@ -50,7 +50,7 @@ pub(super) fn request(args: &Args) -> Result<Request> {
         keep: args.keep,
         remove: args.rm,
         args: words,
-        env: environment(&args.env, &mut note),
+        env: environment(&args.env_file, &args.env, &mut note),
         workdir: args.workdir.clone().unwrap_or_else(|| "/".into()),
         user: args.user.clone(),
         hostname: args.hostname.clone(),

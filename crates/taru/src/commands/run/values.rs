@@ -7,6 +7,9 @@ use taru_engine::config::{Bind, Rlimit};
 use taru_stdx::{Context, Error, Result};
 use taru_sys::caps::Capabilities;
 
+/// Bytes that a file of variables may have: a program takes less of them.
+const ENV_FILE: u64 = 4 << 20;
+
 pub(super) fn existing(path: &str) -> Result<PathBuf> {
     Path::new(path).canonicalize().context(|| format!("find `{path}`"))
 }
@@ -98,10 +101,16 @@ pub(super) fn capability(text: &str) -> Result<String> {
         .hint("capabilities(7) lists them"))
 }
 
-/// `NAME=VALUE` as it is; `NAME` with the value it has here, left out if it has none. The last of a name counts.
-pub(in crate::commands) fn environment(list: &[String], note: &mut impl FnMut(Error)) -> Vec<String> {
+/// What the files say, a variable a line, then the list: `NAME=VALUE` as it is; `NAME` with the value it has here, left out if it
+/// has none. The last of a name counts.
+pub(in crate::commands) fn environment(
+    files: &[PathBuf],
+    list: &[String],
+    note: &mut impl FnMut(Error),
+) -> Vec<String> {
     let mut env: Vec<String> = Vec::new();
-    for text in list {
+    let lines: Vec<String> = files.iter().flat_map(|file| variables(file, note)).collect();
+    for text in lines.iter().chain(list) {
         let name = text.split('=').next().unwrap_or_default();
         if name.is_empty() {
             note(Error::invalid(format!("set the variable `{text}`: it has no name")));
@@ -115,6 +124,38 @@ pub(in crate::commands) fn environment(list: &[String], note: &mut impl FnMut(Er
         }
     }
     env
+}
+
+/// The lines of `file` as docker reads them: none that is empty or begins with `#`, quotes are part of a value, and a name has no
+/// blanks.
+fn variables(file: &Path, note: &mut impl FnMut(Error)) -> Vec<String> {
+    let what = || format!("read variables from `{}`", file.display());
+    let text = match taru_stdx::fs::read_bounded(file, ENV_FILE).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => {
+            note(Error::invalid(format!("{}: it is not in UTF-8", what())));
+            return Vec::new();
+        }
+        Err(error) => {
+            note(error);
+            return Vec::new();
+        }
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        let name = line.split('=').next().unwrap_or_default();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if name.contains(char::is_whitespace) {
+            note(Error::invalid(format!("{}: line {}: the name `{name}` has a blank", what(), number + 1)));
+            continue;
+        }
+        found.push(line.to_owned());
+    }
+    found
 }
 
 /// `NAME=VALUE`, or `NAME` for an empty value.
