@@ -26,12 +26,13 @@ pub fn size(text: &str) -> Result<u64> {
         "p" | "pb" | "pi" | "pib" => 50,
         _ => return Err(bad()),
     };
+    let large = || Error::invalid(format!("parse `{text}` as a size: it is 2^64 bytes or more"));
     if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(1 << shift).ok_or_else(bad);
+        return whole.checked_mul(1 << shift).ok_or_else(large);
     }
     let value: f64 = number.parse().map_err(|_| bad())?;
     let bytes = value * (1u64 << shift) as f64;
-    if bytes.is_finite() && bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(bad()) }
+    if bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(large()) }
 }
 
 /// Parses a duration: `10` (seconds), `500ms`, `10s`, `5m`, `2h`, `1m30s`.

@@ -510,6 +510,9 @@ fn a_changed_root_has_what_was_asked_for() {
             .output()
             .unwrap();
         assert_eq!(String::from_utf8(here.stdout).unwrap(), "/mnt/w\nread-only\n");
+        let gone = "mkdir /mnt/gone && cd /mnt/gone && rmdir /mnt/gone && exec \"$0\" chroot / pwd";
+        let nowhere = Command::new("sh").args(["-c", gone, TARU]).output().unwrap();
+        assert_eq!(String::from_utf8(nowhere.stdout).unwrap(), "/\n");
         assert_eq!(inside(&["--tmpfs", "/tmp", "--ro"], "touch /tmp/x && ls /tmp"), "x\n");
         let (status, text) = refused(&["chroot", "--ro", "--bind", "/mnt/w:/missing", "/mnt/tree", "true"]);
         assert_eq!(status, 125);

@@ -105,8 +105,8 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
     if args.skip_chdir && !is_root_already(&args.root)? {
         return Err(Error::invalid("chroot: `--skip-chdir` needs the old root as NEWROOT"));
     }
-    // By path: a descriptor of the old root's directory would be a way out.
-    let here = fs::getcwd().context(|| "look up the working directory")?;
+    // By path: a descriptor of the old root's directory would be a way out. Who does not return may be in one that was removed.
+    let here = args.skip_chdir.then(fs::getcwd).transpose().context(|| "look up the working directory")?;
     let proc = Proc::open()?;
     make_namespaces(args, &proc)?;
     if !args.share_pid
@@ -116,7 +116,7 @@ pub(super) fn run(args: &Args, _: &Global) -> Result<ExitCode> {
     }
     let root = assemble(args)?;
     pivot(&root)?;
-    if args.skip_chdir {
+    if let Some(here) = here {
         fs::chdir(&here).context(|| "return to the working directory")?;
     }
     // A directory left open by whoever called us would be a way out.
