@@ -120,6 +120,7 @@ fn processes(sandbox: &Sandbox) -> Vec<(&'static str, Output)> {
     vec![
         ("no such program", run(sandbox.bundle().args(&["/no/such/program"]))),
         ("no such program in PATH", run(sandbox.bundle().args(&["no-such-program"]))),
+        ("a program without a name", run(sandbox.bundle().args(&[""]))),
         ("no such interpreter", run(script)),
         ("a program without x", run(not_executable)),
         ("a directory as program", run(sandbox.bundle().args(&["/etc"]))),

@@ -252,8 +252,8 @@ pub fn bounding(config: &ContainerConfig) -> Caps {
     Caps((default | all(add)).0 & !all(drop).0)
 }
 
-/// A program that is not root's has none at once, as the kernel does it at execve.
-/// The capabilities of a process in the container: in force for root alone.
+/// The capabilities of a process in the container: none are in force for one that is not root's, as the kernel does it at
+/// execve(2).
 pub fn capabilities(config: &ContainerConfig, is_root: bool) -> Capabilities {
     let names: Vec<String> = bounding(config).names().map(str::to_owned).collect();
     let effective = if is_root { names.clone() } else { Vec::new() };

@@ -45,24 +45,21 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
     let log = bundle.join(format!("exec.{pid}.log"));
     let file = bundle.join(format!("exec.{pid}.json"));
     let mut words = engine.runtime.words(&[&"--log", &log, &"--log-format", &"json", &"exec"]);
-    let mut option = |name: &str, value: &str| {
-        words.push(name.into());
-        words.push(value.into());
-    };
-    for variable in &wanted.env {
-        option("--env", variable);
-    }
-    if let Some(dir) = &wanted.workdir {
-        option("--cwd", dir);
-    }
     if let Some(name) = &wanted.user {
         let user = find_user(engine, &record.id, name)?;
-        let process = process_as(&record, &bundle, user, &wanted.args)?;
+        let process = process_as(&record, &bundle, user, wanted)?;
         let text = serde_json::to_vec(&process)
             .context_as(Kind::System, || format!("describe the program for `{key}`"))?;
         replace(&file, &text, 0o600, Sync::Atomic)?;
         words.push("--process".into());
         words.push(file.clone().into());
+    } else {
+        if let Some(dir) = &wanted.workdir {
+            words.extend(["--cwd".into(), dir.into()]);
+        }
+        for variable in &wanted.env {
+            words.extend(["--env".into(), variable.into()]);
+        }
     }
     if wanted.tty {
         words.push("--tty".into());
@@ -85,9 +82,9 @@ pub fn exec(engine: &mut Engine, key: &str, wanted: &Exec) -> Result<Outcome> {
     Ok(failure.map_or(Outcome::Exited(status), |e| Outcome::Refused(e.kind())))
 }
 
-/// The container's own process, but that `user` executes `args`: not with the groups, capabilities and home of whom the container
-/// runs as. Root of a container that an ordinary user runs in may do what root may.
-fn process_as(record: &Record, bundle: &Path, user: user::User, args: &[String]) -> Result<Process> {
+/// The container's own process, but that `user` executes what is wanted: not with the groups, capabilities and home of
+/// whom the container runs as. Root of a container that an ordinary user runs in may do what root may.
+fn process_as(record: &Record, bundle: &Path, user: user::User, wanted: &Exec) -> Result<Process> {
     #[derive(serde::Deserialize)]
     struct Document {
         process: Process,
@@ -102,8 +99,16 @@ fn process_as(record: &Record, bundle: &Path, user: user::User, args: &[String])
             process.env.push(format!("HOME={}", user.home));
         }
     }
-    process.terminal = false;
-    process.args = args.to_vec();
+    for variable in &wanted.env {
+        let name = variable.split_once('=').map_or(variable.as_str(), |(name, _)| name);
+        process.env.retain(|known| known.split_once('=').is_none_or(|(known, _)| known != name));
+        process.env.push(variable.clone());
+    }
+    if let Some(dir) = &wanted.workdir {
+        process.cwd = dir.into();
+    }
+    process.terminal = wanted.tty;
+    process.args.clone_from(&wanted.args);
     process.user = User { uid: user.uid, gid: user.gid, additional_gids: user.groups, ..process.user };
     Ok(process)
 }

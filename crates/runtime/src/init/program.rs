@@ -38,11 +38,13 @@ pub(crate) fn find(plan: &ProcessPlan) -> Result<Program> {
 
 fn search(plan: &ProcessPlan, name: &str) -> Result<PathBuf> {
     let mut refused = None;
-    for dir in plan.variable("PATH").unwrap_or(DEFAULT_PATH).split(':') {
+    let dirs = plan.variable("PATH").unwrap_or(DEFAULT_PATH).split(':');
+    // Without a name every directory itself would be found.
+    for dir in dirs.filter(|_| !name.is_empty()) {
         // An empty entry is the working directory, as POSIX has it.
         let path = Path::new(if dir.is_empty() { "." } else { dir }).join(name);
         match check(&path) {
-            Ok(()) if !name.is_empty() => return Ok(path),
+            Ok(()) => return Ok(path),
             Err(e) if e == errno::ACCES => refused = Some(e),
             _ => {}
         }
