@@ -12,8 +12,9 @@ use taru_stdx::{Context, Result, Undo};
 use taru_sys::fs::{self, AtFlags, OpenFlags};
 
 /// Has `fill` write a file that is there as a whole, and durable, or not at all; what is no regular file (a device,
-/// a FIFO) is written to as it is, and a link leads to what is written. Until it is whole it has no name, where the file system can do that: whatever kills
-/// this process, nothing is left of it.
+/// a FIFO) is written to as it is, and a link leads to what is written.
+///
+/// Until it is whole the file has no name, where the file system can do that: whatever kills this process, nothing is left.
 ///
 /// # Errors
 /// Those of `fill`; any error of the file system. What was there before is then still there.

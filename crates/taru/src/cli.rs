@@ -104,14 +104,12 @@ fn ask_for_help(definition: &clap::Command, args: &mut Vec<OsString>) {
 fn mark_bare_rw(definition: &clap::Command, args: &mut [OsString]) {
     // With a path the walk ends there: then it is not bare, and --rootfs was to stand before it.
     let options = options_of("run", definition, args, |option| option != "--rw");
-    let is = |at: &usize, name: &str| args[*at].to_str().is_some_and(|arg| arg == name);
-    let has_rootfs = options
-        .iter()
-        .any(|at| args[*at].to_str().is_some_and(|arg| arg == "--rootfs" || arg.starts_with("--rootfs=")));
-    let bare: Vec<usize> = options.into_iter().filter(|at| is(at, "--rw")).collect();
-    if has_rootfs {
-        for at in bare {
-            args[at] = "--rw=".into();
+    let is_rootfs = |arg: &[u8]| arg == b"--rootfs" || arg.starts_with(b"--rootfs=");
+    if options.iter().any(|at| is_rootfs(args[*at].as_bytes())) {
+        for at in options {
+            if args[at] == "--rw" {
+                args[at] = "--rw=".into();
+            }
         }
     }
 }

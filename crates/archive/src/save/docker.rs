@@ -143,10 +143,10 @@ fn write_layers<W: Write>(
             let died = || Error::new(Kind::System, "measure the layers: the thread died");
             let size = measured.recv().map_err(|_| died())??;
             let _alone = alone(layer);
-            let plain = next.take().map_or_else(|| plain(content, layer), Ok)?;
+            let plain = next.take().map_or_else(|| open(content, layer), Ok)?;
             // A second processor begins with the next layer, unless it measures that one.
             let following = layers.get(number + 1).filter(|following| following.can_begin_early());
-            next = following.map(|following| self::plain(content, following)).transpose()?;
+            next = following.map(|following| open(content, following)).transpose()?;
             blob(tar, &layer.diff_id, size, plain)?;
             sizes.insert(layer.diff_id.clone(), size);
         }
@@ -155,7 +155,7 @@ fn write_layers<W: Write>(
 }
 
 /// A layer's tar, which is decompressed ahead of whoever reads it.
-fn plain(content: &Content, layer: &Layer) -> Result<Box<dyn Read>> {
+fn open(content: &Content, layer: &Layer) -> Result<Box<dyn Read>> {
     let (file, _) = content.open_blob(&layer.digest)?;
     if layer.compression == Compression::None {
         return Ok(Box::new(file));
