@@ -20,15 +20,15 @@ mod settings;
 mod table;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use arguments::Parsed;
 use log::Log;
 use settings::Settings;
 use taru_runtime::seal::seal_executable;
 
-/// Parses, acts, reports. `args` begins with the program's name.
-pub fn main(args: Vec<OsString>) -> ExitCode {
+/// Parses this process's arguments, acts, reports; gives the exit status.
+pub fn main() -> u8 {
+    let args: Vec<OsString> = std::env::args_os().collect();
     // First of all: the rest is done again by the sealed copy.
     let sealed = if enters_a_container(&args) { seal_executable() } else { Ok(()) };
     let typed = match arguments::parse(&args) {

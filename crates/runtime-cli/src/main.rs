@@ -1,7 +1,5 @@
 //! The `taru-runtime` executable.
 
-use std::process::ExitCode;
+#![no_main]
 
-fn main() -> ExitCode {
-    taru_runtime_cli::main(std::env::args_os().collect())
-}
+taru_sys::c_main!(taru_runtime_cli::main);

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 
 use taru_stdx::{Error, Result, usage};
 
@@ -19,14 +18,14 @@ fn status(command: &str) -> u8 {
 }
 
 /// Reports the result of `command` and gives its exit status.
-pub(crate) fn finish(result: Result<u8>, log: Option<&Log>, command: &str) -> ExitCode {
+pub(crate) fn finish(result: Result<u8>, log: Option<&Log>, command: &str) -> u8 {
     let error = match result {
-        Ok(status) => return ExitCode::from(status),
-        Err(error) if output::is_closed(&error) => return ExitCode::from(output::SIGPIPE),
+        Ok(status) => return status,
+        Err(error) if output::is_closed(&error) => return output::SIGPIPE,
         Err(error) => error,
     };
     failure(&error, log);
-    ExitCode::from(status(command))
+    status(command)
 }
 
 /// Prints a failure, and logs it where a log was asked for.
@@ -51,7 +50,7 @@ fn print(error: &Error) {
 }
 
 /// Reports a command line that was not understood, or prints the help that was asked for.
-pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
+pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> u8 {
     let text = mistake.render().to_string();
     if !mistake.use_stderr() {
         return finish(output::text(&text).map(|()| 0), None, "");
@@ -67,7 +66,7 @@ pub(crate) fn mistake(args: &[OsString], mistake: &clap::Error) -> ExitCode {
     }
     print(&error);
     let command = typed_command(args).and_then(|name| name.to_str()).unwrap_or_default();
-    ExitCode::from(status(command))
+    status(command)
 }
 
 /// clap's text as an error of ours.

@@ -227,6 +227,22 @@ fn a_reader_that_went_away_is_no_failure_to_speak_of() {
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(141), ""));
 }
 
+#[test]
+fn no_file_becomes_a_standard_stream() {
+    let dir = Dir::new("closed-streams");
+    let log = dir.0.join("log");
+    let status = Command::new("/bin/sh")
+        .args(["-c", "exec \"$@\" 2>&-", "sh", env!("CARGO_BIN_EXE_taru-runtime"), "--log"])
+        .arg(&log)
+        .args(["state", "closed-streams"])
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+    let log = fs::read_to_string(&log).unwrap();
+    assert_eq!(log.lines().count(), 1, "what was for standard error is in the log: {log}");
+    assert!(log.contains("level=error") && log.contains("`closed-streams` does not exist"), "{log}");
+}
+
 /// The writing end of a pipe that nobody reads.
 fn closed_pipe() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().unwrap();
