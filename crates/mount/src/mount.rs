@@ -103,6 +103,11 @@ impl Mount {
         Ok(RootDir::from_fd(fd))
     }
 
+    /// The mount as a descriptor, for another process: see [`Mount::from_fd`].
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// The mount's descriptor, an `O_PATH` one.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

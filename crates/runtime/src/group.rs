@@ -185,7 +185,7 @@ impl Made {
             Some(_) => Joiner::default(),
             None => self.group.joiner_v1()?,
         };
-        Ok(Groups { files: joiner.into_files(), paths: self.group.paths() })
+        Ok(Groups { files: joiner.into_files(), paths: self.group.paths(), mounts: Vec::new() })
     }
 
     /// What the record keeps.
@@ -198,7 +198,7 @@ impl Made {
 /// For a container that nobody makes a group for: it stays in this process's, and sees that.
 pub(crate) fn stay(host: &Host) -> Result<Groups> {
     let own = Cgroup::of_process(&host.hierarchy, Pid(std::process::id().cast_signed()))?;
-    Ok(Groups { files: Vec::new(), paths: own.paths() })
+    Ok(Groups { paths: own.paths(), ..Groups::default() })
 }
 
 /// Opens the group of a record.

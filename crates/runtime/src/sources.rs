@@ -4,15 +4,17 @@
 //! new user namespace it has no right to pass every directory of the host, and no right to id-map a
 //! mount. Those the host process opens first, as detached mounts that init inherits.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use taru_mount::{Mount, idmap};
+use taru_mount::{Mount, MountAttr, Propagation, change, idmap};
 use taru_rootdir::Proc;
 use taru_stdx::{Context, Error, Result};
 use taru_sys::fs::{self, AtFlags, CWD};
 use taru_sys::mount::{Attr, OpenTree, open_tree};
 use taru_sys::ns::Namespaces;
+use taru_sys::socket;
 
 use crate::host::Host;
 use crate::plan::{DevicePlan, Lower, MountKind, MountPlan, Plan};
@@ -135,6 +137,35 @@ fn lend(plan: &Plan, fs: &Mount, name: &Path, device: &DevicePlan) -> Result<()>
     fs::mknodat(dir, name, device.kind, 0, device.device).context(|| "make the node")?;
     fs::fchownat(dir, name, Some(uid), Some(gid), AtFlags::default()).context(|| "set the owner")?;
     fs::fchmodat(dir, name, device.mode, AtFlags::default()).context(|| "set the mode")
+}
+
+/// The groups in the directories `paths` as the plan's first mount of control groups shows them, one for each: while init
+/// mounts what stands before it. None where init makes them: in a cgroup namespace they are file systems of its own, and
+/// behind a user namespace what is locked depends on who mounts.
+pub(crate) fn prepare_groups(
+    plan: &Plan,
+    host: &Host,
+    paths: &BTreeMap<String, PathBuf>,
+) -> Result<Vec<OwnedFd>> {
+    let namespaces = &plan.namespaces;
+    let Some(mount) = plan.mounts.iter().find(|mount| mount.kind == MountKind::Cgroup) else {
+        return Ok(Vec::new());
+    };
+    // Each is a descriptor beside the one of its group's file.
+    let are_too_many = 2 * paths.len() > socket::FDS_MAX;
+    let is_inits = namespaces.has(Namespaces::CGROUP) || namespaces.has(Namespaces::USER);
+    if is_inits || !host.is_privileged || are_too_many {
+        return Ok(Vec::new());
+    }
+    paths.values().map(|dir| open_group(dir, mount.group_attributes()).map(Mount::into_fd)).collect()
+}
+
+/// The mount of a group's directory, which no mount of the host's has to do with any more.
+pub(crate) fn open_group(dir: &Path, set: Attr) -> Result<Mount> {
+    let mount = open(dir, false, false)?;
+    let attr = MountAttr { set, propagation: Some(Propagation::Private), ..MountAttr::default() };
+    change(mount.as_fd(), &attr, false)?;
+    Ok(mount)
 }
 
 fn map_ids(plan: &Plan, mount: &MountPlan, opened: Mount) -> Result<Mount> {

@@ -5,7 +5,7 @@
 //!   │  id maps, rlimits, oom score                │ waits
 //!   │ ── Go ────────────────────────────────────▶ │ network namespace, joins others, mounts
 //!   │  control groups and their limits            │ ... and waits where it needs them
-//!   │ ── Groups (the way into them) ────────────▶ │ joins, mounts
+//!   │ ── Groups (the way into them, mounts) ────▶ │ joins, mounts
 //!   │ ◀───────────────────────────── Prepared ─── │ only if the host has something to do there:
 //!   │  hooks prestart, createRuntime; devices     │ waits
 //!   │ ── Continue ──────────────────────────────▶ │ hooks createContainer, pivot_root, masks,
@@ -80,6 +80,8 @@ pub(crate) struct Groups {
     pub files: Vec<OwnedFd>,
     /// Their directories, by hierarchy.
     pub paths: BTreeMap<String, PathBuf>,
+    /// Their mounts in the order of the paths, for the plan's first mount of control groups; none where init makes them.
+    pub mounts: Vec<OwnedFd>,
 }
 
 impl Message {
@@ -200,7 +202,7 @@ where
 fn encode(message: &Message) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
     match message {
         Message::Go => (vec![b'g'], Vec::new()),
-        Message::Groups(groups) => (groups.encode(), groups.files.iter().map(AsFd::as_fd).collect()),
+        Message::Groups(groups) => (groups.encode(), groups.descriptors()),
         Message::Cloned(pid) => ([&b"c"[..], &pid.to_le_bytes()].concat(), Vec::new()),
         Message::Prepared => (vec![b'p'], Vec::new()),
         Message::Continue => (vec![b'n'], Vec::new()),
@@ -215,24 +217,31 @@ fn encode(message: &Message) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
 }
 
 impl Groups {
-    /// Names and paths in turn, each ended by NUL: a dozen at most, with room for 2500 bytes each. Whoever nests groups deeper
-    /// is told by the one who receives it.
+    /// How many of the descriptors are mounts; then names and paths in turn, each ended by NUL: a dozen at most, with room for
+    /// 2500 bytes each. Whoever nests groups deeper is told by the one who receives it.
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![b'j'];
+        let mut bytes = vec![b'j', self.mounts.len() as u8];
         for (name, path) in &self.paths {
             bytes.extend([name.as_bytes(), b"\0", path.as_os_str().as_bytes(), b"\0"].concat());
         }
         bytes
     }
 
-    fn decode(bytes: &[u8], files: Vec<OwnedFd>) -> Option<Groups> {
+    /// The mounts behind the files.
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.files.iter().chain(&self.mounts).map(AsFd::as_fd).collect()
+    }
+
+    fn decode(bytes: &[u8], mut files: Vec<OwnedFd>) -> Option<Groups> {
+        let (mounts, bytes) = bytes.split_first()?;
+        let mounts = files.split_off(files.len().checked_sub(usize::from(*mounts))?);
         let mut parts = bytes.split(|b| *b == 0);
         let mut paths = BTreeMap::new();
         while let (Some(name), Some(path)) = (parts.next(), parts.next()) {
             let name = std::str::from_utf8(name).ok()?;
             paths.insert(name.to_owned(), PathBuf::from(OsStr::from_bytes(path)));
         }
-        Some(Groups { files, paths })
+        Some(Groups { files, paths, mounts })
     }
 }
 
@@ -351,10 +360,14 @@ mod tests {
         let paths = [("", "/g/v2"), ("memory", "/g/memory")];
         let paths = paths.map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
         let null = || std::fs::File::open("/dev/null").unwrap().into();
-        let files = vec![null(), null()];
-        init.send(&Message::Groups(Groups { files, paths: paths.clone().into() })).unwrap();
+        let zero = || std::fs::File::open("/dev/zero").unwrap().into();
+        let of = |fd: &OwnedFd| fs::fstat(fd.as_fd()).unwrap().rdev.minor;
+        let (files, mounts) = (vec![null(), null()], vec![zero()]);
+        init.send(&Message::Groups(Groups { files, paths: paths.clone().into(), mounts })).unwrap();
         let Some(Message::Groups(groups)) = host.receive().unwrap() else { panic!("another message") };
-        assert_eq!((groups.files.len(), groups.paths), (2, BTreeMap::from(paths)));
+        assert_eq!(groups.paths, BTreeMap::from(paths));
+        let minors = [groups.files, groups.mounts].map(|all| all.iter().map(of).collect::<Vec<_>>());
+        assert_eq!(minors, [vec![3, 3], vec![5]]);
 
         init.send(&Message::Failed(Error::invalid("x".repeat(100_000)))).unwrap();
         assert!(matches!(host.receive().unwrap(), Some(Message::Failed(_))));

@@ -28,7 +28,7 @@ use crate::plan::{self, Plan};
 use crate::spec::{CONFIG, CONFIG_LIMIT, Spec};
 use crate::state::{self, Record, State, Store};
 use crate::wire::{Link, Message};
-use crate::{ended, hooks, idmap, notify, raise, resctrl};
+use crate::{ended, hooks, idmap, notify, raise, resctrl, sources};
 
 /// crun's way to name the socket that `--pidfd-socket` names.
 const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
@@ -176,13 +176,14 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
     if let Some(made) = group.borrow_mut().as_mut() {
         made.complete(&plan, &host)?;
     }
-    let groups = {
+    let mut groups = {
         let group = group.borrow();
         let made = group.as_ref().or(scope.as_ref());
         state.cgroup = made.map(group::Made::record).unwrap_or_default();
         warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
         made.map_or_else(|| group::stay(&host), group::Made::to_join)?
     };
+    groups.mounts = sources::prepare_groups(&plan, &host, &groups.paths)?;
     reservation.save(&state)?;
     link.offer(&Message::Groups(groups))?;
     let released = attached && !waits_for_us(&plan, request, &spec);

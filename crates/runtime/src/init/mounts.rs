@@ -3,9 +3,8 @@
 //! Each mount is made detached, given its attributes, and only then attached to a handle that was
 //! resolved inside the root: at no instant does it stand somewhere with lesser restrictions.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use taru_mount::{Attr, Mount, MountAttr, Options, Propagation, change, reconfigure};
 use taru_rootdir::RootDir;
@@ -16,7 +15,7 @@ use taru_sys::ns::Namespaces;
 use super::groups::Groups;
 use super::{copy_up, rootfs};
 use crate::plan::{MountKind, MountPlan, Plan};
-use crate::sources;
+use crate::{sources, wire};
 
 /// Mounts all of the plan, in order. Returns the mounts that are to be read-only once their content is made.
 pub(crate) fn mount_all(
@@ -33,7 +32,7 @@ pub(crate) fn mount_all(
         let prepared = sources.iter().position(|(at, _)| *at == n).map(|i| sources.swap_remove(i).1);
         let done = match &mount.kind {
             MountKind::Bind { source, recursive } => bind(root, mount, source, *recursive, prepared),
-            MountKind::Cgroup => groups.join().and_then(|paths| cgroups(plan, root, mount, paths)),
+            MountKind::Cgroup => groups.join().and_then(|groups| cgroups(plan, root, mount, groups)),
             MountKind::Fs { fstype, source } => {
                 file_system(plan, root, mount, fstype, source.as_deref(), &mut later)
             }
@@ -246,16 +245,17 @@ fn remount(root: &RootDir, mount: &MountPlan) -> Result<()> {
 }
 
 /// The control groups as the host has them: one cgroup2, or a tmpfs with a directory a hierarchy.
-fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, paths: &BTreeMap<String, PathBuf>) -> Result<()> {
+fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, groups: &mut wire::Groups) -> Result<()> {
     let target = mount_point(root, mount, true)?;
-    // What is to hold of all below holds of each.
-    let set = mount.options.set | mount.options.recursive_set;
+    let set = mount.group_attributes();
+    let mut prepared = std::mem::take(&mut groups.mounts).into_iter().map(Mount::from_fd);
+    let paths = &groups.paths;
     if paths.is_empty() {
         let made = host_view(plan, set)?;
         return made.attach(target).map(drop);
     }
     if let (1, Some(dir)) = (paths.len(), paths.get("")) {
-        let made = hierarchy(plan, "", dir, set)?;
+        let made = prepared.next().map_or_else(|| hierarchy(plan, "", dir, set), Ok)?;
         propagate(&made, &mount.options)?;
         return made.attach(target).map(drop);
     }
@@ -272,7 +272,8 @@ fn cgroups(plan: &Plan, root: &RootDir, mount: &MountPlan, paths: &BTreeMap<Stri
         // Nothing but these directories is in the tmpfs, and nobody else sees it.
         let place = Path::new(leaf);
         fs::mkdirat(holder.as_fd(), place, 0o755).context(what)?;
-        hierarchy(plan, name, dir, set)?.attach_at(holder.as_fd(), place).context(what)?;
+        let made = prepared.next().map_or_else(|| hierarchy(plan, name, dir, set), Ok).context(what)?;
+        made.attach_at(holder.as_fd(), place).context(what)?;
         // `cpu,cpuacct` is also found by either name.
         for alias in leaf.split(',').filter(|alias| *alias != leaf) {
             holder.symlink(Path::new(leaf), Path::new(alias))?;
@@ -321,8 +322,5 @@ fn hierarchy(plan: &Plan, name: &str, dir: &Path, set: Attr) -> Result<Mount> {
             other => return other,
         }
     }
-    let mount = sources::open(dir, false, false)?;
-    let attr = MountAttr { set, propagation: Some(Propagation::Private), ..MountAttr::default() };
-    change(mount.as_fd(), &attr, false)?;
-    Ok(mount)
+    sources::open_group(dir, set)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use taru_mount::Attr;
 use taru_mount::idmap::IdMaps;
 use taru_mount::options::{self, Options};
 use taru_sys::ns::Namespaces;
@@ -64,6 +65,11 @@ impl MountPlan {
     /// Whether this is a tmpfs: its content is made by later steps, so it becomes read-only last.
     pub fn is_tmpfs(&self) -> bool {
         matches!(&self.kind, MountKind::Fs { fstype, .. } if fstype == "tmpfs")
+    }
+
+    /// The attributes of each mount that [`MountKind::Cgroup`] stands for: what is to hold of all below holds of each.
+    pub(crate) fn group_attributes(&self) -> Attr {
+        self.options.set | self.options.recursive_set
     }
 }
 
