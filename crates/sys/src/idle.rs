@@ -1,10 +1,12 @@
 //! Waiting for long with as little memory as possible.
 //!
 //! A program that waits in poll(2) keeps what it ever touched of its executable: a megabyte of clean pages that count as
-//! its own, and memory that was freed but not given back. Here it lets go of both as the last thing before it waits. What
-//! is needed again is read from the executable, which is in the page cache as long as anybody runs it; with each page come
-//! the 15 or 31 around it. So the wait itself calls nothing elsewhere, not even the C library.
+//! its own, memory that was freed but not given back, and the stack of all that it ever called. Here it lets go of these as
+//! the last thing before it waits. What is needed again is read from the executable, which is in the page cache as long as
+//! anybody runs it; with each page come the 15 or 31 around it. So the wait itself calls nothing elsewhere, not even the C
+//! library.
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -12,18 +14,28 @@ use crate::error::{Errno, Error, Result};
 use crate::maps::Mapping;
 use crate::poll::{entries, timespec};
 
-/// Where this program's code and constants are mapped: pages of the executable that are never written to.
+/// Where this program's code and constants are mapped, pages of the executable that are never written to, and the stack of
+/// its first thread.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
-    ranges: Vec<(usize, usize)>,
+    ranges: Vec<Range<usize>>,
+    stack: Range<usize>,
+    /// The size of a page: madvise(2) rounds what it is given up to whole ones.
+    page: usize,
 }
 
 impl Program {
     /// Finds them; none where /proc cannot be read.
     #[must_use]
     pub fn this() -> Program {
-        let mappings = Mapping::all().into_iter().filter(Mapping::is_as_in_its_file);
-        Program { ranges: mappings.map(|m| (m.start, m.end)).collect() }
+        let mappings = Mapping::all();
+        let range = |m: &Mapping| m.start..m.end;
+        Program {
+            ranges: mappings.iter().filter(|m| m.is_as_in_its_file()).map(range).collect(),
+            stack: mappings.iter().find(|m| m.is_stack).map(range).unwrap_or_default(),
+            // SAFETY: sysconf(3) takes a number, and knows this one.
+            page: unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize,
+        }
     }
 
     /// As [`crate::poll::poll_all`], while nothing of the program is in memory but the few pages that this takes.
@@ -38,8 +50,8 @@ impl Program {
         unsafe { libc::malloc_trim(0) };
         // SAFETY: `entries` is a vector of initialised pollfd whose descriptors the caller borrows for the call; `limit` is
         // null or points to a timespec that outlives it. The ranges are whole mappings of a file, private and never
-        // written to: they have no pages of their own that could be lost.
-        let n = unsafe { release_and_poll(&self.ranges, entries.as_mut_ptr(), entries.len(), limit) };
+        // written to: they have no pages of their own that could be lost. The stack is what the kernel calls so.
+        let n = unsafe { release_and_poll(self, entries.as_mut_ptr(), entries.len(), limit) };
         if n < 0 {
             return Err(Error::new("ppoll", "", Errno(-n as i32)));
         }
@@ -47,21 +59,32 @@ impl Program {
     }
 }
 
-/// Lets go of `ranges`, madvise(2), and waits, ppoll(2). Returns what ppoll does, or the negative error number. Whoever
-/// cannot let go waits with more memory.
+/// Lets go of the program's ranges, madvise(2), and waits, ppoll(2). Returns what ppoll does, or the negative error number.
+/// Whoever cannot let go waits with more memory.
 ///
 /// # Safety
-/// `ranges` are whole, private mappings of files that were never written to; the other operands are right for ppoll(2).
+/// The ranges are whole, private mappings of files that were never written to, the stack is that of the first thread or empty;
+/// the other operands are right for ppoll(2).
 #[inline(never)]
 unsafe fn release_and_poll(
-    ranges: &[(usize, usize)],
+    program: &Program,
     entries: *mut libc::pollfd,
     count: usize,
     limit: *const libc::timespec,
 ) -> isize {
-    for &(start, end) in ranges {
+    const DONTNEED: usize = libc::MADV_DONTNEED as usize;
+    for range in &program.ranges {
         // SAFETY: the caller's promise: the next use of a page reads the same bytes again.
-        unsafe { call(libc::SYS_madvise, [start, end - start, libc::MADV_DONTNEED as usize, 0, 0]) };
+        unsafe { call(libc::SYS_madvise, [range.start, range.end - range.start, DONTNEED, 0, 0]) };
+    }
+    let in_frame = 0u8;
+    let here = (&raw const in_frame).addr();
+    if program.stack.contains(&here) {
+        // The stack grows down. What this frame has below its variables, and the 128 bytes behind it that a function may use
+        // without a frame (AMD64 ABI, 3.2.2), are less than a page.
+        let dead = program.stack.start..(here & !(program.page - 1)).saturating_sub(program.page);
+        // SAFETY: the functions that had their variables there have returned, and this frame is above.
+        unsafe { call(libc::SYS_madvise, [dead.start, dead.end.saturating_sub(dead.start), DONTNEED, 0, 0]) };
     }
     let operands = [entries.expose_provenance(), count, limit.expose_provenance(), 0, 0];
     // SAFETY: the caller's promise; a null signal mask changes no mask.

@@ -19,6 +19,8 @@ pub(crate) struct Mapping {
     pub offset: usize,
     /// Its file's number on its device: major and minor, inode. `None` if it is of no file.
     pub file: Option<(u32, u32, u64)>,
+    /// Whether it is the stack of the process's first thread.
+    pub is_stack: bool,
 }
 
 impl Mapping {
@@ -68,6 +70,7 @@ fn parse(line: &str) -> Option<Mapping> {
         is_executable: *rights.get(2)? == b'x',
         offset: number(offset)?,
         file: (inode != 0).then_some((device(major)?, device(minor)?, inode)),
+        is_stack: inode == 0 && fields.next() == Some("[stack]"),
     };
     (*rights.get(3)? == b'p' && mapping.start < mapping.end).then_some(mapping)
 }
@@ -85,7 +88,11 @@ mod tests {
         assert_eq!((mapping.is_executable, mapping.offset), (true, 0x4a000));
         assert_eq!(mapping.file, Some((0xfe, 1, 10_059_902)));
         assert_eq!(mapping.size(), 0x30_0000);
-        assert_eq!(parse("7fb9caf2d000-7fb9caf2f000 rw-p 00000000 00:00 0      [heap]").unwrap().file, None);
+        assert!(!mapping.is_stack);
+        let other =
+            |name| parse(&format!("7fb9caf2d000-7fb9caf2f000 rw-p 00000000 00:00 0      {name}")).unwrap();
+        assert_eq!((other("[heap]").file, other("[heap]").is_stack), (None, false));
+        assert_eq!((other("[stack]").file, other("[stack]").is_stack), (None, true));
         for other in
             ["7fb9caf2d000-7fb9caf2f000 rw-s 00000000 fe:01 7 /a", "2-1 r--p 0 0:0 0", "1-2 r--p", ""]
         {
