@@ -2,7 +2,8 @@
 //!
 //! Init opens most of them itself, in its own copy of the host's mounts. Two kinds it cannot: behind a
 //! new user namespace it has no right to pass every directory of the host, and no right to id-map a
-//! mount. Those the host process opens first, as detached mounts that init inherits.
+//! mount. Those the host process opens first, as detached mounts that init inherits. A third kind, control groups, it opens
+//! to save init the time, and sends.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -140,8 +141,8 @@ fn lend(plan: &Plan, fs: &Mount, name: &Path, device: &DevicePlan) -> Result<()>
 }
 
 /// The groups in the directories `paths` as the plan's first mount of control groups shows them, one for each: while init
-/// mounts what stands before it. None where init makes them: in a cgroup namespace they are file systems of its own, and
-/// behind a user namespace what is locked depends on who mounts.
+/// mounts what stands before it. None where init makes them: in a cgroup namespace they are file systems of its own, behind a
+/// user namespace what is locked depends on who mounts, and a message carries only so many.
 pub(crate) fn prepare_groups(
     plan: &Plan,
     host: &Host,

@@ -131,7 +131,7 @@ pub fn block(more: &Set) -> Set {
 }
 
 /// Gives every signal its default action again and blocks none: what a new program expects.
-/// Rust's start-up ignores SIGPIPE, and whoever called us may have ignored others.
+/// Our own start ignores SIGPIPE, and whoever called us may have ignored others.
 pub fn reset_all() {
     for signal in 1..=MAX {
         // Not by signal(3): it refuses glibc's own 32 and 33, which posix_spawn(3) leaves ignored.

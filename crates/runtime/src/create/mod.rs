@@ -183,7 +183,8 @@ fn make(request: &Request<'_>, stay: Stay) -> Result<Created> {
         warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
         made.map_or_else(|| group::stay(&host), group::Made::to_join)?
     };
-    groups.mounts = sources::prepare_groups(&plan, &host, &groups.paths)?;
+    // What cannot be prepared init mounts itself, and says in full why it cannot.
+    groups.mounts = sources::prepare_groups(&plan, &host, &groups.paths).unwrap_or_default();
     reservation.save(&state)?;
     link.offer(&Message::Groups(groups))?;
     let released = attached && !waits_for_us(&plan, request, &spec);
