@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod commands;
+mod elsewhere;
 mod mistakes;
 pub mod ns;
 pub mod options;

@@ -3,28 +3,10 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use taru_stdx::{Error, usage};
 
-/// Verbs and options that people know from docker, podman, LXC and util-linux, and what is the same here.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("-v", "`taru --version` prints the version"),
-    ("builder", "`taru store gc --builds` forgets what builds keep"),
-    ("container", "verbs for containers need no further word: `taru ps`, `taru rm`"),
-    ("df", "`taru store df` shows what takes how much room"),
-    ("gc", "`taru store gc` removes what nothing needs"),
-    ("info", "`taru check` tells what this host can do, `taru version` the versions"),
-    ("list", "`taru ps` lists containers, `taru images` lists images"),
-    ("ls", "`taru ps` lists containers, `taru images` lists images"),
-    ("mount", "`taru image mount` shows the files of an image"),
-    ("nsenter", "`taru enter` has nsenter's options"),
-    ("prune", "`taru image prune` removes images, `taru store gc` what nothing needs"),
-    ("restart", "`taru stop NAME && taru start NAME` does it"),
-    ("shell", "`taru exec -t NAME sh` runs one in a container"),
-    ("system", "`taru store df` and `taru store gc` see to the room that is taken"),
-    ("top", "`taru exec NAME ps` does it, if the container has a ps"),
-    ("umount", "`taru image unmount` takes a mounted image away"),
-];
+use crate::elsewhere;
 
 /// The verbs of a command line as far as they are known, and the definition of the last.
 pub(crate) fn typed<'a>(
@@ -72,12 +54,13 @@ pub(crate) fn explain(whole: &clap::Command, args: &[OsString], mistake: &clap::
         _ => said.to_string(),
     };
     let mut error = Error::invalid(problem);
-    let is_typed = |theirs: &str| match theirs.starts_with('-') {
-        true => args.iter().any(|arg| arg == theirs),
-        false => unknown.as_deref() == Some(theirs),
+    let option = unknown_option(mistake);
+    let here = match path.first() {
+        None => elsewhere::verb(unknown.as_deref().or(option).unwrap_or_default()),
+        Some(verb) => option.and_then(|option| elsewhere::option(verb, option)),
     };
-    if let Some((_, here)) = ELSEWHERE.iter().find(|(theirs, _)| path.is_empty() && is_typed(theirs)) {
-        error = error.hint(*here);
+    if let Some(here) = here {
+        error = error.hint(here);
     } else if let Some(near) = unknown.as_deref().and_then(|typo| nearest(verb, typo)) {
         error = error.hint(format!("did you mean `{near}`?"));
     }
@@ -90,8 +73,17 @@ pub(crate) fn explain(whole: &clap::Command, args: &[OsString], mistake: &clap::
     }
     let is_verb = mistake.kind() == ErrorKind::InvalidSubcommand;
     let more = ["taru", &named, "--help"].join(" ").replace("  ", " ");
-    let told = said.hints().into_iter().filter(|_| !is_verb);
+    // What looks alike is not what was meant, if that is known.
+    let told = said.hints().into_iter().filter(|_| !is_verb && (path.is_empty() || here.is_none()));
     told.fold(error, Error::hint).hint(format!("`{more}` tells more"))
+}
+
+/// The option that there is none of, as it was typed but for its value.
+fn unknown_option(mistake: &clap::Error) -> Option<&str> {
+    match mistake.get(ContextKind::InvalidArg)? {
+        ContextValue::String(option) if mistake.kind() == ErrorKind::UnknownArgument => Some(option),
+        _ => None,
+    }
 }
 
 /// The verb that was most likely meant.
@@ -133,10 +125,14 @@ mod tests {
     fn words_of_other_tools_are_answered_with_ours() {
         assert!(said("taru nsenter -t 1").contains("\n`taru enter` has nsenter's options\n"));
         assert!(said("taru -v").contains("\n`taru --version` prints the version\n"));
-        let whole = cli::command();
-        let verbs: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
-        let known = ELSEWHERE.iter().filter(|(word, _)| verbs.contains(word));
-        assert_eq!(known.collect::<Vec<_>>(), Vec::<&(&str, &str)>::new(), "a verb needs no translation");
+        assert_eq!(
+            said("taru run --publish=80:80 web"),
+            "unexpected argument `--publish` found\n`--net host` has the program listen on the host's own addresses; no ports are \
+             published yet\n`taru run --help` tells more"
+        );
+        assert!(said("taru run -p80:80 web").contains("\n`--net host` has the program listen"));
+        assert!(said("taru build --push .").contains("\n`taru push NAME` does it afterwards\n"));
+        assert!(said("taru ps -p").contains("usage: "), "another verb's");
     }
 
     #[test]
