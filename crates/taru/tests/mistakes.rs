@@ -20,6 +20,7 @@ const CASES: &[(&str, &str)] = &[
     ("the version as docker and podman have it", "-v"),
     ("a global option after the verb", "ps --root /x"),
     ("a typo in an option before an image", "run --memroy 64M tiny true"),
+    ("an option of docker's that is not here yet", "run -p 8080:80 tiny"),
     ("a typo in an option before a program", "cgroup run --memroy 64M true"),
     ("an option of docker's that does not exist", "logs --until 5m web"),
     ("nothing to run", "run"),
