@@ -1,8 +1,8 @@
 //! A program's start and end without most of what Rust's standard library does there.
 //!
 //! Before `main`, std finds out where the stack ends, which in glibc is reading /proc/self/maps with scanf(3), and makes
-//! a second stack, so as to call an overflow by its name: twenty system calls and as many pages of code, in a program that
-//! is executed once for every act on a container. A thread that meets the guard page ends without that name, by SIGSEGV.
+//! a second stack, so as to call an overflow by its name: twenty system calls, in a program that is executed once for every
+//! act on a container. A thread that meets the guard page ends without that name, by SIGSEGV.
 //! What a program relies on is done here, too: no standard stream is closed, and SIGPIPE is an error of write(2).
 //!
 //! `std::env::args_os` works as ever: glibc gives the arguments to std before `main`.
